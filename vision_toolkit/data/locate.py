@@ -1,0 +1,114 @@
+"""Say where on this machine the images of a manifest lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from vision_toolkit.core.entry import Entry
+from vision_toolkit.core.errors import Invalid
+from vision_toolkit.data.storage import is_local, local_path
+
+__all__ = ["Images", "locator"]
+
+Images = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
+"""A folder, or prefixes of ``source-ref`` with the folder of each."""
+
+
+def locator(images: Images | None, base: str) -> Callable[[Entry], Entry]:
+    """Return a function that gives an entry (and its mask) the place where its bytes really are.
+
+    Parameters
+    ----------
+    images
+        a folder, or a mapping of prefixes to folders; None for the places that the lines name.
+    base
+        folder or URI prefix from which relative names are taken when nothing else says.
+
+    Raises
+    ------
+    Invalid
+        if a folder that is named does not exist.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> folder = tempfile.mkdtemp()
+    >>> place = locator({"s3://bucket/parts": folder}, ".")
+    >>> os.path.relpath(place(Entry("s3://bucket/parts/a/1.png")).location, folder)
+    'a/1.png'
+    """
+    if images is None:
+        find = _from_base(base)
+    elif isinstance(images, Mapping):
+        find = _from_prefixes({prefix: _folder(folder) for prefix, folder in images.items()}, _from_base(base))
+    else:
+        find = _from_folder(_folder(images))
+
+    def place(entry: Entry) -> Entry:
+        at = find(entry.source)
+        mask = entry.mask
+        mask_at = find(mask.uri) if mask is not None else None
+        if mask is not None and mask_at is not None:
+            mask = replace(mask, at=mask_at)
+        return replace(entry, at=at, mask=mask) if at is not None or mask is not entry.mask else entry
+
+    return place
+
+
+def _folder(folder: str | os.PathLike[str]) -> str:
+    if not is_local(folder):
+        return os.fspath(folder).rstrip("/")
+    path = local_path(folder).absolute()
+    if not path.is_dir():
+        raise Invalid(f"images names the folder {path}, which is not there.")
+    return str(path)
+
+
+def _join(folder: str, rest: str) -> str:
+    return str(Path(folder, *rest.split("/"))) if is_local(folder) else f"{folder}/{rest}"
+
+
+def _from_base(base: str) -> Callable[[str], str | None]:
+    def find(uri: str) -> str | None:
+        if not is_local(uri) or uri.startswith("file://") or os.path.isabs(uri):
+            return None
+        return _join(base, uri)
+
+    return find
+
+
+def _from_prefixes(folders: Mapping[str, str], otherwise: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    ordered = sorted(((prefix.rstrip("/"), folder) for prefix, folder in folders.items()), key=lambda i: -len(i[0]))
+
+    def find(uri: str) -> str | None:
+        for prefix, folder in ordered:
+            if uri == prefix or uri.startswith(f"{prefix}/"):
+                return _join(folder, uri[len(prefix) :].lstrip("/"))
+        return otherwise(uri)
+
+    return find
+
+
+def _from_folder(folder: str) -> Callable[[str], str | None]:
+    """Look for the longest end of each path that is there; what held for a file's folder is tried first."""
+    skipped: dict[str, int] = {}
+
+    def find(uri: str) -> str | None:
+        parts = [part for part in (uri.partition("://")[2] or uri).split("/") if part and part not in (".", "..")]
+        if "://" in uri and not uri.startswith("file://"):
+            parts = parts[1:]  # the bucket
+        parent = uri.rpartition("/")[0]
+        tries = list(range(len(parts)))
+        if parent in skipped:
+            tries.insert(0, skipped[parent])
+        for skip in tries:
+            candidate = _join(folder, "/".join(parts[skip:]))
+            if is_local(candidate) and Path(candidate).is_file():
+                skipped[parent] = skip
+                return candidate
+        return _join(folder, "/".join(parts[skipped.get(parent, 0) :])) if parts else None
+
+    return find

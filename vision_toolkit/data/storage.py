@@ -1,0 +1,213 @@
+"""Turn a path or URI into bytes, and write files and folders so that none is ever half there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound, Unsupported, VisionError
+
+__all__ = ["exists", "is_local", "local_path", "new_folder", "read_bytes", "write_file"]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
+
+
+def is_local(location: str | os.PathLike[str]) -> bool:
+    """Return whether a location is a file of this machine: a path or a ``file://`` URI.
+
+    Examples
+    --------
+    >>> is_local("parts/1.png"), is_local("s3://bucket/1.png")
+    (True, False)
+    """
+    text = os.fspath(location)
+    return not _SCHEME.match(text) or text.startswith("file://")
+
+
+def local_path(location: str | os.PathLike[str]) -> Path:
+    """Return a local location as a path.
+
+    Raises
+    ------
+    Invalid
+        if it is a URI of another machine.
+    """
+    text = os.fspath(location)
+    if text.startswith("file://"):
+        return Path(unquote(urlsplit(text).path))
+    if not is_local(text):
+        raise Invalid(f"{text!r} is not a file of this machine.")
+    return Path(text).expanduser()
+
+
+def read_bytes(location: str | os.PathLike[str]) -> bytes:
+    """Read everything at a path or URI (``s3://``, ``gs://``, ``memory://`` ... through fsspec).
+
+    Raises
+    ------
+    NotFound
+        if nothing is there.
+    Unsupported
+        if the URI's kind needs a package that is not installed.
+    Invalid
+        if it is a folder.
+    Failed
+        if reading did not succeed, for missing rights for example.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "a b.txt")
+    >>> _ = path.write_bytes(b"42")
+    >>> read_bytes(path)
+    b'42'
+    """
+    with _clear_errors(os.fspath(location)):
+        return bytes(_at(location).read_bytes())
+
+
+def exists(location: str | os.PathLike[str]) -> bool:
+    """Return whether a file or object is there; raises as :func:`read_bytes` does, but for NotFound."""
+    with _clear_errors(os.fspath(location)):
+        return bool(_at(location).exists())
+
+
+def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = False) -> Path:
+    """Write a file whole or not at all: a reader sees the old bytes or the new ones, never a half.
+
+    Raises
+    ------
+    Conflict
+        if the file is there already and ``overwrite`` is not set.
+    Failed
+        if the disk refuses; nothing is left behind then.
+    """
+    target = local_path(path)
+    if target.is_dir():
+        raise Invalid(f"{target} is a folder; name a file.")
+    if target.exists() and not overwrite:
+        raise Conflict(f"{target} exists; give another name or overwrite=True.")
+    with _clear_errors(str(target)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:80]}.", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    return target
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False, mark: str | None = None) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``path`` when the block ends well, and vanishes otherwise.
+
+    Parameters
+    ----------
+    path
+        the folder to make. An empty one is replaced.
+    overwrite
+        replace a folder that is not empty, provided that it holds ``mark``: nothing that somebody else
+        put there is ever removed.
+    mark
+        name of the file that tells a folder of ours.
+
+    Raises
+    ------
+    Conflict
+        if the folder is there and may not be replaced.
+    Failed
+        if the disk refuses; nothing is left behind then.
+    """
+    target = Path(os.path.abspath(local_path(path)))
+    _check_replaceable(target, overwrite=overwrite, mark=mark)
+    with _clear_errors(str(target)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", dir=target.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            _check_replaceable(target, overwrite=overwrite, mark=mark)
+            old = None
+            if target.exists():
+                old = temporary.with_name(temporary.name + ".old")
+                os.rename(target, old)
+            os.rename(temporary, target)
+            if old:
+                shutil.rmtree(old, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def _check_replaceable(target: Path, *, overwrite: bool, mark: str | None) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise Conflict(f"{target} is a file; name a folder.")
+    if not any(target.iterdir()):
+        return
+    if not overwrite:
+        raise Conflict(f"{target} exists and is not empty; give another name or overwrite=True.")
+    if mark is None or not (target / mark).is_file():
+        raise Conflict(f"{target} holds no {mark or 'mark'}, so it was not made here and is left alone.")
+
+
+def _at(location: str | os.PathLike[str]) -> Any:
+    if is_local(location):
+        return local_path(location)
+    import fsspec
+    from upath import UPath
+
+    text = os.fspath(location)
+    fsspec.get_filesystem_class(text.partition("://")[0])  # says what is missing; UPath would take it for a file
+    return UPath(text)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def _clear_errors(name: str) -> Iterator[None]:
+    """Tell what the system says in our own errors, each with the name and the way out."""
+    try:
+        yield
+    except VisionError:
+        raise
+    except FileNotFoundError:
+        raise NotFound(f"Nothing is at {name}.") from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise Invalid(f"{name} is not a file.") from None
+    except (ImportError, ValueError) as error:
+        if is_local(name):
+            raise
+        raise Unsupported(
+            f"{name} cannot be opened ({error}). Install the fsspec package of its kind (s3fs for s3://), or say "
+            'where the files lie on this machine: Manifest.read(..., images={"s3://bucket/prefix": "folder/"}).'
+        ) from None
+    except OSError as error:
+        raise Failed(f"{name}: {error.strerror or error}.") from error
+    except Exception as error:
+        if is_local(name):
+            raise
+        # Each cloud library has errors of its own (missing credentials, refused access): tell them as they are.
+        raise Failed(
+            f"{name} cannot be read: {type(error).__name__}: {error}. If the files lie on this machine, say where: "
+            'Manifest.read(..., images={"s3://bucket/prefix": "folder/"}).'
+        ) from error

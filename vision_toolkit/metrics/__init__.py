@@ -1,0 +1,97 @@
+"""Say how good a model is.
+
+========================  ==========================================================
+:mod:`.counts`            ``Counts`` of hits and misses, of images or pixels
+:mod:`.scores`            precision, recall, F1 ...: pure functions of counts
+:mod:`.curves`            what every threshold would give: ROC, precision-recall, calibration
+:mod:`.intervals`         ``Score``: a number that knows how far it may be off
+:mod:`.thresholds`        rules that choose the score from which an image is an anomaly
+:mod:`.type_scores`       ``TypeScore``: how well one anomaly type was found
+:mod:`.evaluation`        ``Evaluation``: a model judged on images with known answers
+:mod:`.files`             evaluations written and read in the form of Lookout for Vision
+========================  ==========================================================
+"""
+
+from vision_toolkit.metrics.counts import Counts, count, count_pixels
+from vision_toolkit.metrics.curves import (
+    Calibration,
+    PrCurve,
+    RocCurve,
+    average_precision,
+    brier_score,
+    calibration,
+    pr_curve,
+    roc_auc,
+    roc_curve,
+)
+from vision_toolkit.metrics.evaluation import Evaluation, Row
+from vision_toolkit.metrics.files import evaluation_lines, evaluation_result, read_evaluation, write_evaluation
+from vision_toolkit.metrics.intervals import (
+    Score,
+    average_precision_interval,
+    bootstrap,
+    f1_interval,
+    mean_interval,
+    proportion_interval,
+    roc_auc_interval,
+    wilson,
+)
+from vision_toolkit.metrics.scores import (
+    accuracy,
+    balanced_accuracy,
+    f1,
+    f_beta,
+    iou,
+    mcc,
+    negative_predictive_value,
+    precision,
+    recall,
+    specificity,
+)
+from vision_toolkit.metrics.thresholds import at_cost, at_precision, at_recall, best_f1, choose_threshold
+from vision_toolkit.metrics.type_scores import TypeScore
+
+__all__ = [
+    "Calibration",
+    "Counts",
+    "Evaluation",
+    "PrCurve",
+    "RocCurve",
+    "Row",
+    "Score",
+    "TypeScore",
+    "accuracy",
+    "at_cost",
+    "at_precision",
+    "at_recall",
+    "average_precision",
+    "average_precision_interval",
+    "balanced_accuracy",
+    "best_f1",
+    "bootstrap",
+    "brier_score",
+    "calibration",
+    "choose_threshold",
+    "count",
+    "count_pixels",
+    "evaluation_lines",
+    "evaluation_result",
+    "f1",
+    "f1_interval",
+    "f_beta",
+    "iou",
+    "mcc",
+    "mean_interval",
+    "negative_predictive_value",
+    "pr_curve",
+    "precision",
+    "proportion_interval",
+    "read_evaluation",
+    "recall",
+    "roc_auc",
+    "roc_auc_interval",
+    "roc_curve",
+    "specificity",
+    "wilson",
+    "write_evaluation",
+]

@@ -1,0 +1,14 @@
+"""What learns: from labelled images to a model that predicts, explains and moves.
+
+========================  ==========================================================
+:mod:`.train`             ``train``: the whole way, decided on held-out scores
+:mod:`.model`             ``Model``: predict, evaluate, threshold, save; ``load``
+:mod:`.runtime`           all that runs at prediction time, in one stand-alone file
+:mod:`.backbone`          any timm network as one ONNX graph of features
+:mod:`.features`          run the backbone over a manifest, once
+:mod:`.memory`            memory of normal patches: heat maps
+:mod:`.verdict`           candidates, cross-validation, calibration, threshold
+:mod:`.decoder`           anomaly types, pixel by pixel
+:mod:`.report`            a page to forward
+========================  ==========================================================
+"""

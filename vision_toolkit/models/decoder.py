@@ -1,0 +1,156 @@
+"""Say which anomaly type each pixel has: a small network on the backbone's features of the pixel.
+
+A perceptron with one hidden layer looks at the fine features of a cell, its patch features and the patch's distance
+to the memory. It learns from a few hundred cells an image, so it is trained in seconds on a CPU.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_toolkit.core.mask import Mask
+from vision_toolkit.data.images import coverage
+from vision_toolkit.models.runtime import Arrays, decode_types, pixel_features
+
+__all__ = ["Cells", "fit_decoder", "held_out_types", "truth_grid"]
+
+HIDDEN = 64
+PER_IMAGE = 800
+"""Cells an image of which at most a half are painted ones."""
+MOST_CELLS = 80_000
+BATCH = 256
+STEPS = 4_000
+"""Steps of the optimizer that are enough; few cells are gone through more often."""
+COVERED = 0.35
+"""Share of a cell that a type must cover to be its truth: below a half, or thin scratches would vanish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Hold what the decoder sees of n images and what is true of each cell of the fine grid.
+
+    ``fine`` (n, fh, fw, f), ``patches`` (n, gh, gw, c), ``distances`` (n, gh, gw) float; ``truth`` (n, fh, fw) uint8.
+    """
+
+    fine: NDArray[np.floating]
+    patches: NDArray[np.floating]
+    distances: NDArray[np.float32]
+    truth: NDArray[np.uint8]
+
+    def features(self, position: int) -> NDArray[np.float32]:
+        """Return (fh, fw, k) float32 of one image."""
+        return pixel_features(*self.parts(position))
+
+    def parts(self, position: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Return fine features, patch features and distances of one image as float32."""
+        return (
+            np.asarray(self.fine[position], np.float32),
+            np.asarray(self.patches[position], np.float32),
+            self.distances[position],
+        )
+
+
+def truth_grid(mask: Mask | None, width: int, height: int) -> NDArray[np.uint8]:
+    """Return the type of each cell of a (height, width) grid; a mask of None is all background."""
+    if mask is None or not mask.types:
+        return np.zeros((height, width), np.uint8)
+    shares = coverage(mask, width, height)[..., 1:]
+    return np.where(shares.max(axis=2) >= COVERED, shares.argmax(axis=2) + 1, 0).astype(np.uint8)
+
+
+def fit_decoder(cells: Cells, positions: Sequence[int], classes: int, *, seed: int) -> Arrays:
+    """Fit the decoder on some images and return its arrays; background is not favoured yet (``decoder_2_bias``).
+
+    Raises nothing where a type has no painted cell: it is then never predicted.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+
+    rng = np.random.default_rng(seed)
+    columns, labels = _sample(cells, positions, rng)
+    mean, scale = columns.mean(axis=0), np.maximum(columns.std(axis=0), 1e-6)
+    rounds = int(np.clip(STEPS * BATCH / len(columns), 10, 200))
+    model = MLPClassifier(
+        (HIDDEN,), alpha=1e-3, batch_size=BATCH, learning_rate_init=2e-3, max_iter=rounds, random_state=seed
+    )
+    present = np.unique(labels)
+    arrays: Arrays = {"decoder_mean": mean, "decoder_scale": scale}
+    out, bias = np.zeros((HIDDEN, classes)), np.full(classes, -30.0)
+    if len(present) == 1:  # nothing is painted anywhere: background only
+        hidden, hidden_bias = np.zeros((columns.shape[1], HIDDEN)), np.zeros(HIDDEN)
+        bias[present[0]] = 0.0
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed number of rounds is the plan
+            model.fit((columns - mean) / scale, labels)
+        (hidden, last), (hidden_bias, last_bias) = model.coefs_, model.intercepts_
+        if len(present) == 2:  # scikit-learn gives one logit for two classes
+            last, last_bias = np.hstack([0 * last, last]), np.concatenate([[0.0], last_bias])
+        out[:, present], bias[present] = last, last_bias
+    arrays |= {"decoder_1": hidden, "decoder_1_bias": hidden_bias, "decoder_2": out, "decoder_2_bias": bias}
+    return {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+
+
+def held_out_types(
+    cells: Cells, folds: NDArray[np.intp], classes: int, *, seed: int
+) -> tuple[list[NDArray[np.float32]], float]:
+    """Return the class probabilities of each image by a decoder that did not see it, and the best background bias.
+
+    The bias is added to the background's logit; it is the one of the highest mean IoU over the types, so that the
+    many background cells left out of the training do not come back as false alarms.
+    """
+    probabilities: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(folds)
+    for fold in np.unique(folds):
+        arrays = fit_decoder(cells, np.flatnonzero(folds != fold).tolist(), classes, seed=seed)
+        for position in np.flatnonzero(folds == fold):
+            probabilities[position] = decode_types(*cells.parts(int(position)), arrays)
+    choices = np.arange(-2.0, 6.01, 0.5)
+    ious = [_mean_iou(probabilities, cells.truth, classes, bias) for bias in choices]
+    return probabilities, float(choices[int(np.argmax(ious))])
+
+
+def favour_background(probabilities: NDArray[np.float32], bias: float) -> NDArray[np.float32]:
+    """Return class probabilities after ``bias`` is added to the background's logit."""
+    raised = probabilities.copy()
+    raised[..., 0] *= np.float32(np.exp(bias))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True), np.float32)
+
+
+def _sample(
+    cells: Cells, positions: Sequence[int], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Take painted cells, the oddest background cells and random ones of each image."""
+    per_image = min(PER_IMAGE, max(50, MOST_CELLS // max(1, len(positions))))
+    columns, labels = [], []
+    for position in positions:
+        features = cells.features(position)
+        flat, truth = features.reshape(-1, features.shape[2]), cells.truth[position].ravel()
+        painted, plain = np.flatnonzero(truth), np.flatnonzero(truth == 0)
+        painted = rng.permutation(painted)[: per_image // 2]
+        wanted = (per_image - len(painted)) // (1 if len(painted) else 4)  # a clean image teaches less
+        odd = plain[np.argsort(-flat[plain, -1], kind="stable")[: wanted // 2]]  # the last feature is the distance
+        chosen = np.unique(np.concatenate([painted, odd, rng.permutation(plain)[: wanted - len(odd)]]))
+        columns.append(flat[chosen])
+        labels.append(truth[chosen])
+    return np.concatenate(columns), np.concatenate(labels)
+
+
+def _mean_iou(
+    probabilities: Sequence[NDArray[np.float32]], truth: NDArray[np.uint8], classes: int, bias: float
+) -> float:
+    table = np.zeros((classes, classes), np.int64)
+    factor = np.ones(classes, np.float32)
+    factor[0] = np.exp(bias)
+    for said, true in zip(probabilities, truth, strict=True):
+        ids = (said * factor).argmax(axis=2)
+        table += np.bincount(true.ravel().astype(int) * classes + ids.ravel(), minlength=classes**2).reshape(
+            classes, -1
+        )
+    hits = np.diag(table)[1:]
+    union = table.sum(axis=0)[1:] + table.sum(axis=1)[1:] - hits
+    return float(np.mean(hits[union > 0] / union[union > 0])) if (union > 0).any() else 0.0

@@ -1,0 +1,296 @@
+"""A trained model: predict, evaluate, move its threshold, save, load."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_toolkit.core.entry import Entry
+from vision_toolkit.core.errors import Invalid, NotFound
+from vision_toolkit.core.mask import BACKGROUND, Mask
+from vision_toolkit.core.prediction import Prediction, Task
+from vision_toolkit.core.settings import Settings
+from vision_toolkit.data.images import read_image, read_mask
+from vision_toolkit.data.storage import local_path, new_folder
+from vision_toolkit.metrics.evaluation import Evaluation
+from vision_toolkit.models.features import batches, read_ahead
+from vision_toolkit.models.runtime import Answer, Runtime, pack_arrays
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Model", "load", "true_mask"]
+
+MODEL_FILE = "model.json"
+
+
+class Model:
+    """Hold a trained inspection model.
+
+    Made by :func:`vision_toolkit.train` or :func:`vision_toolkit.load`. Everything that it predicts comes from
+    ``models/runtime.py``, the one file that hosting and packages run as well.
+
+    Parameters
+    ----------
+    runtime
+        what predicts.
+    evaluation
+        how good it is, where that is known.
+
+    Examples
+    --------
+    >>> model = load("model/")  # doctest: +SKIP
+    >>> model.predict("part.png")  # doctest: +SKIP
+    Prediction(anomaly, confidence 0.982, score 0.982, scratch 1.20 %)
+    """
+
+    def __init__(self, runtime: Runtime, *, evaluation: Evaluation | None = None) -> None:
+        self._runtime = runtime
+        self.evaluation = evaluation
+
+    # ---------------------------------------------------------------- what it is
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Return the plain facts of the model: recipe, counts, backbone, seed, threshold, metrics, versions."""
+        return self._runtime.info
+
+    @property
+    def task(self) -> Task:
+        """Return what the model does: classification, or segmentation (verdict and types)."""
+        return Task(self.info["task"])
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Return the anomaly types that it paints; empty for classification."""
+        return tuple(self.info["types"])
+
+    @property
+    def threshold(self) -> float:
+        """Return the score from which the model says anomaly, 0 to 1."""
+        return float(self.info["threshold"])
+
+    def at(self, threshold: float) -> Model:
+        """Return the same model under another threshold, its evaluation too; this one stays as it is.
+
+        Raises
+        ------
+        Invalid
+            if the threshold does not lie between 0 and 1.
+        """
+        if not 0.0 <= threshold <= 1.0:
+            raise Invalid(f"A threshold lies between 0 and 1; {threshold} was given.")
+        moved = self.evaluation.at(threshold) if self.evaluation is not None else None
+        info = self.info | {"threshold": float(threshold), "threshold_rule": "set by hand"}
+        if moved is not None:
+            info["metrics"] = moved.to_dict()
+        runtime = Runtime.__new__(Runtime)
+        runtime.__dict__.update(self._runtime.__dict__ | {"info": info})
+        return Model(runtime, evaluation=moved)
+
+    # ---------------------------------------------------------------- predicting
+
+    def predict(self, source: Any) -> Prediction:
+        """Predict one image.
+
+        Parameters
+        ----------
+        source
+            path, URI, bytes, array, PIL image or :class:`~vision_toolkit.Entry`; see
+            :func:`vision_toolkit.data.images.read_image`.
+
+        Raises
+        ------
+        Invalid
+            if it is no image that can be read.
+        NotFound
+            if nothing is there.
+        """
+        return self._predictions([source], [read_image(source)])[0]
+
+    def predict_all(self, sources: Iterable[Any], *, batch: int = 32) -> Iterator[Prediction]:
+        """Predict many images, one after the other as they come: memory does not grow with their number.
+
+        Parameters
+        ----------
+        sources
+            what :meth:`predict` takes, or a manifest.
+        batch
+            images that go through the network at once, from 1.
+
+        Raises
+        ------
+        Invalid, NotFound
+            at the first image that cannot be read.
+        """
+        if batch < 1:
+            raise Invalid(f"batch is at least 1; {batch} was given.")
+        threads = Settings.read().usable_threads()
+
+        def load(source: Any) -> tuple[Any, NDArray[np.uint8]]:
+            return source, read_image(source)
+
+        # Large images wait decoded: a few batches of them would fill the memory.
+        for group in batches(read_ahead(load, sources, threads=threads, ahead=min(batch, 8)), min(batch, 8)):
+            yield from self._predictions(*zip(*group, strict=True))
+
+    def _predictions(self, sources: Iterable[Any], images: Iterable[NDArray[np.uint8]]) -> list[Prediction]:
+        answers = self._runtime.predict(list(images))
+        return [self._prediction(answer, name_of(source)) for answer, source in zip(answers, sources, strict=True)]
+
+    def _prediction(self, answer: Answer, source: str | None) -> Prediction:
+        mask = None
+        if answer["ids"] is not None:
+            mask = Mask(answer["ids"], (BACKGROUND, *self.types), tuple(self.info["colours"]))
+        return Prediction(
+            self.task, score=answer["score"], threshold=self.threshold, mask=mask, map=answer["map"], source=source
+        )
+
+    # ---------------------------------------------------------------- judging
+
+    def evaluate(
+        self, manifest: Iterable[Entry], *, progress: Callable[[float, str], None] | None = None
+    ) -> Evaluation:
+        """Predict images whose labels are known and say how good the model is.
+
+        Unlabelled images are left out. Do not evaluate on images that the model was trained with: what is measured
+        then is its memory.
+
+        Raises
+        ------
+        Invalid
+            if no image is labelled, or one cannot be read.
+        """
+        entries = [entry for entry in manifest if entry.is_labelled]
+        if not entries:
+            raise Invalid("There is no labelled image to evaluate on; label some normal and some anomaly.")
+        predictions = self.predict_all(entries)
+        if progress is not None:
+            predictions = _told(predictions, len(entries), progress)
+        masks = true_mask(self.types) if self.task is Task.SEGMENTATION else None
+        return Evaluation.from_predictions(
+            entries, predictions, masks=masks, training_images=self.info["training"]["images"], seed=self.info["seed"]
+        )
+
+    # ---------------------------------------------------------------- keeping
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the model as a folder: ``model.json``, ``backbone.onnx``, ``arrays.safetensors``.
+
+        Raises
+        ------
+        Conflict
+            if the folder is there and not empty; ``overwrite=True`` replaces an older model, never anything else.
+        Failed
+            if the disk refuses; nothing is left behind then.
+        """
+        with new_folder(folder, overwrite=overwrite, mark=MODEL_FILE) as temporary:
+            self.write_files(temporary)
+        return local_path(folder)
+
+    def write_files(self, folder: Path) -> None:
+        """Write the three files of the model into an existing folder."""
+        (folder / "backbone.onnx").write_bytes(self._runtime.backbone)
+        (folder / "arrays.safetensors").write_bytes(pack_arrays(self._runtime.arrays))
+        (folder / MODEL_FILE).write_text(json.dumps(self.info, indent=1, allow_nan=False), "utf-8")
+
+    def show(self) -> Figure:
+        """Show how good the model is; needs an evaluation.
+
+        Raises
+        ------
+        Invalid
+            if the model has no evaluation; evaluate it first.
+        """
+        if self.evaluation is None:
+            raise Invalid("This model has no evaluation to show; call model.evaluate(test).show().")
+        return self.evaluation.show()
+
+    def __repr__(self) -> str:
+        training = self.info["training"]
+        backbone = self.info["backbone"]
+        weights = "" if backbone["pretrained"] else ", RANDOM backbone weights"
+        return (
+            f"Model({self.task}, {self.info['verdict']['name']}, {backbone['name']}{weights}, trained on "
+            f"{training['normal']} normal and {training['anomaly']} anomaly, threshold {self.threshold:.3f})"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        facts: Mapping[str, Any] = {
+            "task": f"{self.task} {', '.join(self.types)}",
+            "verdict": self.info["verdict"]["why"],
+            "backbone": f"{self.info['backbone']['name']}, weights: {self.info['backbone']['weights']}",
+            "threshold": f"{self.threshold:.3f} ({self.info['threshold_rule']})",
+            "trained on": f"{self.info['training']['normal']} normal, {self.info['training']['anomaly']} anomaly",
+        }
+        rows = "".join(f"<tr><th>{k}</th><td style='text-align:left'>{escape(v)}</td></tr>" for k, v in facts.items())
+        scores = self.evaluation._repr_html_() if self.evaluation is not None else ""
+        return f"<table><caption>Model</caption>{rows}</table>{scores}"
+
+
+def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> Model:
+    """Load a model that :meth:`Model.save` wrote.
+
+    Parameters
+    ----------
+    folder
+        of the model.
+    threads
+        threads of one computation; None = the setting, else the CPUs that this process may use.
+
+    Raises
+    ------
+    NotFound
+        if there is no such folder, or it is no model.
+    Invalid
+        if its files are damaged, or of a format that this version does not read.
+    """
+    root = local_path(folder)
+    missing = [name for name in (MODEL_FILE, "backbone.onnx", "arrays.safetensors") if not (root / name).is_file()]
+    if missing:
+        raise NotFound(
+            f"{root} is no model folder: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing."
+        )
+    try:
+        return Model(Runtime.load(root, threads or Settings.read().usable_threads()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise Invalid(f"{root} cannot be loaded: {error}") from None
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common class
+        raise Invalid(f"{root / 'backbone.onnx'} cannot be loaded: {str(error)[:200]}") from None
+
+
+def true_mask(types: Iterable[str]) -> Callable[[Entry], Mask | None]:
+    """Return a function that reads an entry's mask with the ids of ``types``; None where nothing is painted."""
+    names = tuple(types)
+
+    def read(entry: Entry) -> Mask | None:
+        if entry.mask is None or not entry.types:
+            return None
+        known = replace(entry.mask, colours={k: v for k, v in entry.mask.colours.items() if k in names})
+        return read_mask(known, names=names)
+
+    return read
+
+
+def name_of(source: Any) -> str | None:
+    """Return what to call a source: an entry's source, a path, or None."""
+    if isinstance(source, Entry):
+        return source.source
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else None
+
+
+def _told(
+    predictions: Iterator[Prediction], total: int, progress: Callable[[float, str], None]
+) -> Iterator[Prediction]:
+    for done, prediction in enumerate(predictions, 1):
+        progress(done / total, "judging")
+        yield prediction
