@@ -11,8 +11,8 @@ NOTEBOOK = notebooks/01_first_model.ipynb
 help: ## say what there is to type
 	@sed -n 's/^\([a-z]*\):.*## /  make \1:/p' Makefile | awk -F: '{ printf "%-20s%s\n", $$1, $$2 }'
 
-demo: ## draw a dataset, train on it, inspect it and write what came out to out/
-	@PYTHON="$(PYTHON)" sh scripts/venv.sh torch
+demo: ## train on a bundled dataset, inspect new parts and write what came out to out/
+	@PYTHON="$(PYTHON)" sh scripts/venv.sh base
 	@.venv/bin/vision-toolkit demo --out $(OUT)
 	@echo "Look into $(OUT)/:" && ls $(OUT)
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv and installs the toolkit with the named extras: scripts/venv.sh torch, or all,test.
+# Makes .venv and installs the toolkit with the named extras: scripts/venv.sh all,test; or none: scripts/venv.sh base.
 # A second call with nothing changed does nothing. What cannot be done is said in one sentence, with exit status 1.
 # PYTHON=... names the Python to use.
 set -eu
@@ -7,6 +7,10 @@ cd "$(dirname "$0")/.."
 extras=${1:?"usage: scripts/venv.sh EXTRAS"}
 stamp=.venv/installed.txt
 here=$(pwd -P)
+requirement=".[$extras]" size=" and, on Linux, about 6 GB"
+if [ "$extras" = base ]; then
+    requirement=. size=
+fi
 key=$(cat pyproject.toml constraints.txt | cksum)
 
 fail() {
@@ -48,7 +52,7 @@ find_python() {
 is_installed() {
     [ -f "$stamp" ] && [ "$(sed -n 1p "$stamp")" = "$key" ] && [ "$(sed -n 2p "$stamp")" = "$here" ] || return 1
     has=$(sed -n 3p "$stamp")
-    [ "$has" = "$extras" ] || [ "$has" = all,test ]
+    [ "$has" = "$extras" ] || [ "$has" = all,test ] || [ "$extras" = base ]
 }
 
 # One that was copied or moved, or whose Python has gone, is made anew.
@@ -74,11 +78,11 @@ if [ ! -e .venv ]; then
 fi
 
 log=.venv/install.log
-echo "Installing vision_toolkit[$extras] into .venv; the first time takes minutes and, on Linux, about 6 GB ..."
+echo "Installing the toolkit ($extras) into .venv; the first time takes a minute or more$size ..."
 rm -f "$stamp" .venv/failed
 {
     .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off \
-        --editable ".[$extras]" --constraint constraints.txt || : >.venv/failed
+        --editable "$requirement" --constraint constraints.txt || : >.venv/failed
 } 2>&1 | tee "$log" | sed -n -e '/^ *Downloading/p' -e 's/^Installing collected packages:.*/  Unpacking .../p'
 if [ -e .venv/failed ]; then
     reason=$(sed -n 's/^ *ERROR: *//p' "$log" | head -n 1)

@@ -93,6 +93,14 @@ def test_a_truncated_file_is_refused_not_half_read(tmp_path):
     assert probe(cut).width == 200  # its header is there
 
 
+def test_a_thin_coloured_mark_keeps_its_hue_as_jpeg():
+    marked = np.full((32, 32, 3), 128, np.uint8)
+    marked[:, 15] = (35, 164, 54)
+    again = read_image(encode_jpeg(marked)).astype(int)
+    assert np.abs(again - marked).max() < 25
+    assert (again[:, 15, 1] - again[:, 15, 0]).min() > 100  # as green as it was: 129
+
+
 def test_a_decompression_bomb_is_refused_unread():
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

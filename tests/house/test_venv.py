@@ -109,6 +109,7 @@ def test_other_extras_and_a_changed_project_are_installed(tree: Path) -> None:
     run(tree, "all,test")
     assert calls(tree) == 2
     run(tree, "torch")  # has it: all holds torch
+    run(tree, "base")
     assert calls(tree) == 2
     (tree / "pyproject.toml").write_text("# changed")
     run(tree, "torch")

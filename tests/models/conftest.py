@@ -91,7 +91,7 @@ def testing(parts) -> Manifest:
 
 @pytest.fixture(scope="session")
 def model(training) -> Model:
-    """A model that judges and paints, trained with random backbone weights."""
+    """A model that judges and paints, trained on fixed filters."""
     trained = train(training, weights=None, preset="fast", threads=2)
     assert trained.task is Task.SEGMENTATION
     return trained

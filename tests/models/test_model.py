@@ -63,8 +63,8 @@ def test_masks_have_the_size_of_the_image_and_the_colours_of_the_training(model,
     large = np.asarray(Image.fromarray(image).resize((1000, 700)))
     prediction = model.predict(large)
     assert prediction.mask.size == (1000, 700)
-    assert prediction.mask.names == ("background", "stain", "scratch")
-    assert prediction.mask.colours == ("#FFFFFF", "#23A436", "#14A3B3")
+    assert prediction.mask.names == ("background", "scratch", "stain")
+    assert prediction.mask.colours == ("#FFFFFF", "#14A3B3", "#23A436")
     assert sum(prediction.areas().values()) == pytest.approx(1.0)
 
 

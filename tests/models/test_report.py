@@ -17,24 +17,44 @@ from vision_toolkit.core import Conflict, Entry, Finding, Invalid, Label, Mask, 
 from vision_toolkit.data.images import encode_mask, encode_png, read_image, read_mask
 from vision_toolkit.data.manifest import Manifest
 from vision_toolkit.metrics.evaluation import Evaluation
+from vision_toolkit.models.model import Model
 from vision_toolkit.models.report import write_report
 
 NAMES = ("background", "dark <b>spot</b>")
 COLOURS = {NAMES[1]: "#23A436"}
 INFO: dict[str, Any] = {
+    "format": 1,
     "task": "segmentation",
-    "preset": "fast",
-    "backbone": {"name": "resnet18", "weights": "hub timm/resnet18", "pretrained": True},
+    "types": [NAMES[1]],
+    "colours": ["#FFFFFF", "#23A436"],
+    "input": {"height": 224, "width": 256},
+    "threshold": 0.4321,
+    "threshold_rule": "best_f1",
+    "map_level": 8.5,
     "verdict": {
-        "name": "memory",
-        "why": "memory: the best f1 (0.912).",
-        "tried": [{"name": "memory", "f1": 0.912, "tied": True}, {"name": "linear", "f1": float("nan"), "tied": False}],
+        "name": "blend",
+        "groups": ["distance", "global"],
+        "why": "blend: within one standard error (0.030) of the best f1.",
+        "tried": [
+            {"name": "last layer", "f1": 0.912, "log_loss": 0.4, "tied_with_best": True},
+            {"name": "blend", "f1": 0.9, "log_loss": 0.3, "tied_with_best": True},
+            {"name": "all features", "f1": 0.5, "log_loss": 0.7, "tied_with_best": False},
+        ],
     },
-    "notes": ["The disk was slow.", "No pretrained weights, so RANDOM weights."],
+    "metric": "f1",
+    "preset": "fast",
     "seed": 1234,
-    "versions": {"numpy": "9.8.7"},
-    "arrays": np.arange(40),
-}
+    "backbone": {
+        "name": "resnet18", "weights": "file resnet18.safetensors", "licence": "MIT", "pretrained": True,
+        "sha256": "beef",
+    },
+    "training": {"images": 43, "normal": 30, "anomaly": 13, "with_mask": 12, "fingerprint": "cafe"},
+    "versions": {"python": "3.99", "numpy": "9.8.7"},
+    "metrics": None,
+    "seconds": 61.7,
+    "notes": ["The disk was slow."],
+}  # fmt: skip
+"""Facts of a model in the shape that ``train`` writes; a test below compares the two."""
 
 
 class DarkSpots:
@@ -156,6 +176,11 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Usual:
     return Usual(manifest, evaluate(DarkSpots(), manifest), page, facts, folder / "report" / "report.html")
 
 
+def two(value: float) -> str:
+    """Write a score so that nothing imperfect looks perfect."""
+    return f"{value:.2f}" if not 0.995 <= value < 1 else str(value)[:5]
+
+
 def test_headline_and_every_number_are_those_of_the_evaluation(usual: Usual) -> None:
     manifest, evaluation, page, facts, _ = usual
     headline = "On 10 images that the model has not seen, it found 4 of 5 anomalies and rejected 1 of 5 good parts."
@@ -170,7 +195,7 @@ def test_headline_and_every_number_are_those_of_the_evaluation(usual: Usual) -> 
         told = facts["evaluation"]["scores"][name]
         assert (told["value"], told["low"], told["high"], told["n"]) == (float(score), score.low, score.high, score.n)
         row = next(cells for cells in page.rows if cells[0].startswith(title))
-        assert row[1:] == [f"{score:.2f}", "", f"{score.low:.2f} to {score.high:.2f}", str(score.n)]
+        assert row[1:] == [two(score), "", f"{two(score.low)} to {two(score.high)}", str(score.n)]
     assert [row["source"] for row in facts["evaluation"]["rows"]] == [entry.source for entry in manifest]
     assert [row["score"] for row in facts["evaluation"]["rows"]] == [row.score for row in evaluation.rows]
     confusion = [cells for cells in page.rows if cells and cells[0] in ("is normal", "is anomaly")]
@@ -178,6 +203,7 @@ def test_headline_and_every_number_are_those_of_the_evaluation(usual: Usual) -> 
         ["is normal", "480 % passed", "120 % false alarms"],
         ["is anomaly", "120 % missed", "480 % found"],
     ]
+    assert "The scores rest on 10 images of parts.manifest: 5 normal, 5 anomalies, 5 with masks." in page.words
     assert facts["dataset"]["total"] == 10
     assert facts["dataset"]["fingerprint"] == manifest.fingerprint()
 
@@ -185,8 +211,10 @@ def test_headline_and_every_number_are_those_of_the_evaluation(usual: Usual) -> 
 def test_types_have_their_row(usual: Usual) -> None:
     score = usual.evaluation.types[NAMES[1]]
     row = next(cells for cells in usual.page.rows if cells[0] == NAMES[1])
-    measures = [f"{value:.2f}" for value in (score.precision, score.recall, score.f1, score.aiou)]
-    assert row == [NAMES[1], *measures, f"{score.aiou.low:.2f} to {score.aiou.high:.2f}", "4 of 5"]
+    measures = [two(value) for value in (score.precision, score.recall, score.f1, score.aiou)]
+    assert row == [NAMES[1], "4 of 5", *measures, f"{two(score.aiou.low)} to {two(score.aiou.high)}"]
+    head = next(cells for cells in usual.page.rows if cells[0] == "anomaly type")
+    assert head[5:] == ["IoU (mean over images)", "its 95 % interval"]
 
 
 def test_page_asks_nobody_for_anything_and_runs_nothing(usual: Usual) -> None:
@@ -222,13 +250,31 @@ HOSTILE = (
 )
 
 
+@pytest.mark.parametrize("score", [0.9949, 0.995, 0.9999])
+def test_what_is_not_perfect_does_not_look_perfect(tmp_path: Path, score: float) -> None:
+    manifest = parts(tmp_path, spots="1")
+    prediction = Prediction(Task.CLASSIFICATION, score=score, threshold=0.5)
+    evaluation = Evaluation.from_predictions(manifest, [prediction])
+    page = Page(write_report(DarkSpots(), evaluation, manifest, tmp_path / "report").read_text("utf-8"))
+    told = next(word for word in page.words if word.startswith("score 0."))
+    assert told == f"score {two(score)}, confidence {two(score)}"
+    assert "1.00" not in told
+
+
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     drawn = parts(tmp_path, spots="01121")
     hostile = Manifest(
         [Entry(name, e.label, mask=e.mask, at=e.location) for name, e in zip(HOSTILE, drawn, strict=True)],
         name=HOSTILE[0],
     )
-    info = {"list": [{name: name for name in HOSTILE}], "deep": {name: {name: name} for name in HOSTILE}}
+    info = INFO | {
+        "types": list(HOSTILE),
+        "threshold_rule": HOSTILE[0],
+        "verdict": INFO["verdict"] | {"tried": [dict(INFO["verdict"]["tried"][0], name=name) for name in HOSTILE]},
+        "backbone": INFO["backbone"] | {"name": HOSTILE[1], "weights": HOSTILE[2], "licence": HOSTILE[3]},
+        "versions": {name: name for name in HOSTILE},
+        "notes": list(HOSTILE),
+    }
     findings = [Finding(1, "error", name, name, name) for name in HOSTILE]
     page, facts = written(tmp_path, hostile, DarkSpots(info), findings=findings, title=HOSTILE[0])
     assert not page.open
@@ -243,8 +289,9 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert facts["title"] == HOSTILE[0]
     assert [row["source"] for row in facts["evaluation"]["rows"]] == list(HOSTILE)
     for name in HOSTILE:
-        # Its picture (by the last part of its path), its finding's rule, and two in the facts of the model.
-        assert page.words.count(name) >= 4
+        # Its finding's rule and text, what was tried, a note; its picture has the last part of its path.
+        assert page.words.count(name) >= 3
+        assert page.text.count(name) >= 7
         assert name.rpartition("/")[2] in page.words
 
 
@@ -278,7 +325,11 @@ def test_pictures_show_image_heat_map_and_masks(tmp_path: Path) -> None:
     red, green, blue = anomalous.getpixel((20, 14))
     assert green > red + 20
     assert green > blue + 10
-    assert "found dark <b>spot</b> 10.4 %; truth dark <b>spot</b> 10.4 %" in page.text
+    words = page.words[page.words.index("outlined: truth ") - 2 :]
+    assert words[:4] == ["filled: found ", "dark <b>spot</b> 10.4 %", "outlined: truth ", "dark <b>spot</b> 10.4 %"]
+    assert page.words.count("filled: found nothing") == 3
+    swatches = [attributes["style"] for tag, attributes in page.tags if attributes.get("class") == "swatch"]
+    assert swatches == ["background:#23A436"] * 2
 
 
 def test_small_defects_are_not_lost_in_small_pictures(tmp_path: Path) -> None:
@@ -312,22 +363,26 @@ def test_page_stays_below_four_megabytes(tmp_path: Path, shape: tuple[int, int],
     assert all(max(picture.size) <= 480 for picture in page.pictures()[2:])
 
 
-@pytest.mark.parametrize(
-    ("info", "warned"),
-    [
-        (INFO, False),
-        ({"backbone": {"weights": "random", "pretrained": False}}, True),
-        ({"weights": "random (no network)"}, True),
-        ({"deep": {"backbone": {"weights": None}}}, True),
-        ({"weights": "hub timm/random_forest"}, False),
-        ({}, False),
-    ],
-)
-def test_random_weights_are_said_plainly(tmp_path: Path, info: dict[str, Any], warned: bool) -> None:
-    page, facts = written(tmp_path, Manifest(), DarkSpots(info))
-    assert ("The backbone has random weights" in page.text) is warned
-    assert ("The backbone has random weights" in facts["notes"][0]["text"]) is warned
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_weights_that_learned_nothing_are_said_plainly(tmp_path: Path, pretrained: bool) -> None:
+    words = "resnet18.safetensors" if pretrained else "none: fixed filters"
+    backbone = INFO["backbone"] | {"weights": words, "pretrained": pretrained}
+    page, facts = written(tmp_path, Manifest(), DarkSpots(INFO | {"backbone": backbone}))
+    assert ("bank of fixed filters that never learned to see" in page.text) is not pretrained
+    assert ("bank of fixed filters that never learned to see" in facts["notes"][0]["text"]) is not pretrained
     assert facts["notes"][0]["severity"] == "warning"
+    assert ("Weights: none: fixed filters, which never learned to see." in page.text) is not pretrained
+
+
+def test_images_of_the_training_are_not_called_unseen(tmp_path: Path) -> None:
+    manifest = parts(tmp_path, spots="0001")
+    training = INFO["training"] | {"fingerprint": manifest.fingerprint()}
+    unlabelled = Entry("unknown", at=manifest[0].location)  # does not train, so it makes no difference
+    page, facts = written(tmp_path, Manifest([*manifest, unlabelled]), DarkSpots(INFO | {"training": training}))
+    assert facts["headline"].startswith("On 4 images that the model was trained with, it found 1 of 1 anomaly")
+    assert facts["notes"][0]["severity"] == "warning"
+    assert "trained with these very images" in page.text
+    assert any(word.endswith("with masks. Left out: 1 unlabelled.") for word in page.words)
 
 
 def test_small_numbers_are_told_honestly_and_large_ones_are_not(tmp_path: Path, usual: Usual) -> None:
@@ -375,19 +430,90 @@ def test_findings_are_grouped_by_rule_the_gravest_first(tmp_path: Path) -> None:
     assert ["warning", "no-background", "2", "e.g. first Repair: add it"] in page.rows
 
 
+@pytest.mark.parametrize(
+    ("findings", "words"), [(None, "The data were not checked."), ([], "The check of the data found nothing odd.")]
+)
+def test_data_without_findings_and_data_that_nobody_checked_differ(
+    tmp_path: Path, findings: list[Finding] | None, words: str
+) -> None:
+    page, facts = written(tmp_path, Manifest(), findings=findings)
+    assert words in page.words
+    assert facts["findings"] == findings
+
+
+@pytest.mark.parametrize(
+    ("spots", "is_told"), [("01" * 5, True), ("01" * 5 + "3", True), ("01" * 4, False), ("0" * 20, False)]
+)
+def test_reliability_is_told_where_there_are_images_enough(tmp_path: Path, spots: str, is_told: bool) -> None:
+    page, _ = written(tmp_path, parts(tmp_path, spots=spots, side=16), worst=0, best=0)
+    charts = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
+    assert ("share of anomalies over the score" in charts) is is_told
+    assert (f"anomalies are as frequent as here, 5 of {len(spots)} images" in page.text) is is_told
+
+
+def test_a_model_that_is_always_right_does_not_fail(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, parts(tmp_path, spots="0011"))
+    assert "Where it fails" not in page.words
+    assert "Where it is least sure" in page.words
+    assert "The model was wrong on none of 4 images; these are the right verdicts that it was least sure of." in (
+        page.words
+    )
+
+
 def test_making_tells_what_was_tried_why_seed_and_versions(usual: Usual) -> None:
     page, facts = usual.page, usual.facts
-    assert ["memory", "0.912", "yes", "chosen"] in page.rows
-    assert ["linear", "–", "", ""] in page.rows
-    assert "Chosen is memory: the best f1 (0.912)." in page.words
-    assert "It sees with the network resnet18. Its weights: hub timm/resnet18." in page.words
-    assert "The disk was slow." in page.words
-    recipe = next(word for word in page.words if "seed: 1234" in word).split("\n")
-    assert "versions · numpy: 9.8.7" in recipe
-    assert "preset: fast" in recipe
-    assert facts["model"]["verdict"]["tried"][1]["f1"] is None
-    assert facts["model"]["arrays"] == list(range(40))
-    assert "40 values" in page.words
+    assert ["candidate", "F1", "log-loss", "tied with the best", ""] in page.rows
+    assert ["last layer", "0.912", "0.400", "yes", ""] in page.rows
+    assert ["blend", "0.900", "0.300", "yes", "chosen"] in page.rows
+    assert ["all features", "0.500", "0.700", "", ""] in page.rows
+    learned = "It learned from 43 images, 30 normal and 13 anomalies (12 with masks), in 62 seconds."
+    for sentence in (
+        f"{learned} It paints 1 anomaly type: dark <b>spot</b>.",
+        "It sees images at 256 × 224 pixels through the network resnet18. Weights: file resnet18.safetensors (MIT).",
+        "Its verdict comes from blend: within one standard error (0.030) of the best f1.",
+        "It says anomaly from a score of 0.432 on (threshold rule: best_f1).",
+        "The disk was slow.",
+    ):
+        assert sentence in page.words
+    told = page.words[page.words.index("To make it again") + 1 :]
+    recipe = dict(zip(told[::2], told[1::2], strict=False))
+    assert recipe["seed"] == "1234"
+    assert recipe["versions"] == "python 3.99, numpy 9.8.7"
+    assert recipe["threshold"] == "best_f1, which gave 0.4321"
+    assert recipe["training images"] == "43, sha256 cafe"
+    assert recipe["evaluated images"] == f"10, parts.manifest, sha256 {usual.manifest.fingerprint()}"
+    assert facts["model"] == INFO
+
+
+def test_a_model_without_candidates_masks_or_types_has_its_page(tmp_path: Path) -> None:
+    why = "memory: 2 anomalies are too few to learn from (at least 4)."
+    info = INFO | {
+        "task": "classification",
+        "types": [],
+        "verdict": {"name": "memory", "groups": ["distance"], "why": why, "tried": []},
+        "training": INFO["training"] | {"with_mask": 0, "anomaly": 2},
+    }
+    page, _ = written(tmp_path, parts(tmp_path, spots="01"), DarkSpots(info, maps=False), kind="cross-validation")
+    assert f"Its verdict comes from {why}" in page.words
+    assert "What was tried" not in page.words
+    assert "It learned from 43 images, 30 normal and 2 anomalies, in 62 seconds." in page.words
+    assert "masks" not in " ".join(page.words[: page.words.index("Scores")])
+
+
+def test_the_facts_of_real_models_have_this_shape(tmp_path: Path, model: Model, training: Manifest) -> None:
+    def shape(facts: Any) -> Any:
+        return {key: shape(part) for key, part in facts.items()} if isinstance(facts, dict) else type(facts)
+
+    real = model.info
+    assert real.keys() == INFO.keys()
+    for key in INFO.keys() - {"metrics", "versions"}:
+        assert shape(real[key]) == shape(INFO[key]), key
+    assert real["verdict"]["tried"][0].keys() == INFO["verdict"]["tried"][0].keys()
+    assert model.evaluation is not None
+    page = Page(write_report(model, model.evaluation, training, tmp_path / "real").read_text("utf-8"))
+    assert any(word.startswith("In cross-validation on 36 images, each judged by a model") for word in page.words)
+    assert f"Its verdict comes from {real['verdict']['why']}" in page.words
+    assert any(word.startswith("at a median threshold of ") for word in page.words)
 
 
 def test_an_image_that_is_gone_is_told_and_the_rest_is_shown(tmp_path: Path) -> None:

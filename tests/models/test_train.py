@@ -163,9 +163,9 @@ def test_weights_that_do_not_say_what_they_are_are_refused(training, tmp_path):
 
 
 def test_auto_falls_back_to_random_weights_and_says_so(training):
-    with pytest.warns(UserWarning, match="RANDOM weights"):
+    with pytest.warns(UserWarning, match="fixed filters"):
         model = quick(training, weights="auto", task="classification", budget=0.001)
-    assert model.info["backbone"]["pretrained"] is False and "RANDOM" in repr(model) and model.info["notes"]
+    assert model.info["backbone"]["pretrained"] is False and "NOT pretrained" in repr(model) and model.info["notes"]
 
 
 def test_weights_of_a_file_and_the_cache(training, shared, monkeypatch):

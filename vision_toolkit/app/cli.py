@@ -1,24 +1,30 @@
 """The command line: ``vision-toolkit check | split | train | evaluate | predict | demo``.
 
 Exit codes: 0 done; 1 done, and the answer is no (errors in a manifest, an image that could not be predicted); 2 the
-call was wrong; 3 it failed, and standard error says why in one sentence; 130 interrupted.
+call was wrong; 3 it failed, and standard error says why; 130 interrupted; 141 whoever read the output has gone.
+With ``--json`` standard output is JSON alone: one value, or one a line for ``predict``.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import math
+import os
+import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vision_toolkit as vt
+from vision_toolkit.app.arguments import build_parser
 from vision_toolkit.core.entry import Finding
-from vision_toolkit.core.errors import Conflict, Invalid, NotFound, VisionError
-from vision_toolkit.data.storage import new_folder
+from vision_toolkit.core.errors import Conflict, Failed, NotFound, VisionError
+from vision_toolkit.data.storage import is_local, local_path, new_folder, write_file
 
 if TYPE_CHECKING:
     from vision_toolkit.data.manifest import Manifest
@@ -27,12 +33,16 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-REPORT_MARK = "report.json"
-Say = Callable[[str], None]
+MODEL = ("model.json", "arrays.safetensors", "backbone.onnx")
+REPORT = ("report.json", "report.html")
+DEMO = ("model/model.json", *REPORT)
+"""What each command writes into its folder; the first tells whose it is. A folder with anything else in it stays."""
+
+Share = Callable[[float], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code.
+    """Run one command and return its exit code; a wrong call, ``--help`` and ``--version`` raise SystemExit.
 
     Parameters
     ----------
@@ -44,23 +54,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["check", "nowhere.manifest"])
     3
     """
-    parser = _parser()
+    parser = build_parser(check=_check, split=_split, train=_train, evaluate=_evaluate, predict=_predict, demo=_demo)
     options = parser.parse_args(arguments)
     if options.command is None:
-        parser.print_help()
+        parser.print_help(sys.stderr)
         return 2
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *rest, **more: print(f"Note: {message}", file=sys.stderr)
-            return int(options.run(options))
+            warnings.showwarning = lambda message, *rest, **more: _complain(f"Note: {message}")
+            code = int(options.run(options))
+            sys.stdout.flush()
+            return code
     except VisionError as error:
-        print(f"vision-toolkit {options.command}: {error}", file=sys.stderr)
+        _complain(f"vision-toolkit {options.command}: {error}")
         return 3
     except KeyboardInterrupt:
-        print("\nInterrupted; nothing half-written is left.", file=sys.stderr)
+        _complain("\nInterrupted; nothing half-written is left.")
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        _forget_output()
+        return 141
+    except OSError as error:
+        _forget_output()
+        _complain(f"vision-toolkit {options.command}: the system refused: {error.strerror or error}.")
         return 3
 
 
@@ -68,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    manifest = _open(options.data, options.images)
+    (manifest,) = _open(options, options.data)
     findings = manifest.check()
     worst = sum(finding.severity == "error" for finding in findings)
     if options.json:
@@ -80,112 +96,164 @@ def _check(options: argparse.Namespace) -> int:
         return 1 if worst else 0
     print(manifest)
     for line in _grouped(findings, most=options.most):
-        print(line)
-    print(f"{worst} errors, {len(findings) - worst} other findings." if findings else "Nothing odd was found.")
+        print(_as_typed(line))
+    print(f"{_some(worst, 'error')}, {_some(len(findings) - worst, 'other finding')}." if findings else "Nothing odd.")
     return 1 if worst else 0
 
 
 def _split(options: argparse.Namespace) -> int:
-    manifest = _open(options.data, options.images)
-    train, test = vt.train_test_split(manifest, test_size=options.test_size, seed=options.seed)
-    stem = Path(options.data).name.removesuffix(".manifest")
-    folder = Path(options.out) if options.out else _folder_of(options.data)
-    paths = [folder / f"{stem}-train.manifest", folder / f"{stem}-test.manifest"]
-    for path in paths:
-        if path.exists() and not options.overwrite:
-            raise Conflict(f"{path} exists; give --out or --overwrite.")
-    for part, path in zip((train, test), paths, strict=True):
-        part.write(path, overwrite=options.overwrite)
+    folder, stem = _beside(options.data)
+    folder = local_path(options.out) if options.out else folder
+    paths = {side: folder / f"{stem}-{side}.manifest" for side in ("train", "test")}
+    for path in paths.values():
+        if path.is_dir() or (path.exists() and not options.overwrite):
+            raise Conflict(f"{path} exists; give --out DIR or --overwrite.")
+    (manifest,) = _open(options, options.data)
+    with _bar("looking for near duplicates", options) as tell:
+        train, test = vt.train_test_split(
+            manifest,
+            test_size=options.test_size,
+            seed=options.seed,
+            groups=None if options.groups == "none" else options.groups,
+            progress=lambda done, total: tell(done / total),
+        )
+    parts = {"train": _findable(train, folder), "test": _findable(test, folder)}
+    _write_together(parts, paths)
     if options.json:
-        _print_json({str(path): part.counts() for part, path in zip((train, test), paths, strict=True)})
-    else:
-        for part, path in zip((train, test), paths, strict=True):
-            print(f"{path}: {part}")
+        _print_json({side: {"path": str(paths[side]), "counts": part.counts()} for side, part in parts.items()})
+        return 0
+    for side, part in parts.items():
+        print(f"{paths[side]}: {part}")
+    if options.images and not all(is_local(entry.source) for entry in manifest):
+        print("Their lines name other places, as before: give --images again when you use them.")
     return 0
 
 
 def _train(options: argparse.Namespace) -> int:
-    manifest = _open(options.data, options.images)
-    test = _open(options.test, options.images) if options.test else None
-    if Path(options.model).exists() and not options.overwrite:
-        raise Conflict(f"{options.model} exists; give another --model or --overwrite.")
+    _ready(options.model, MODEL, overwrite=options.overwrite)
+    if options.report:
+        if _inside(options.model, options.report) or _inside(options.report, options.model):
+            options.parser.error("--model and --report must be two folders, neither inside the other")
+        _ready(options.report, REPORT, overwrite=options.overwrite)
+    manifest, *tests = _open(options, options.data, *([options.test] if options.test else []))
     model = vt.train(
         manifest,
-        test=test,
+        test=tests[0] if tests else None,
         task=options.task,
-        weights=None if options.weights == "none" else options.weights,
+        weights=_weights(options),
         preset=options.preset,
         budget=options.budget,
         metric=options.metric,
-        threshold=_threshold(options.threshold),
+        threshold=options.threshold,
         seed=options.seed,
         threads=options.threads,
-        progress=None if not options.json else False,
+        progress=False if options.json else None,
     )
     model.save(options.model, overwrite=options.overwrite)
-    if options.report and model.evaluation is not None:
-        judged = test if test is not None else manifest
-        _write_report(model, model.evaluation, judged, options.report, manifest.check(), options.overwrite)
+    evaluation = model.evaluation
+    if options.report and evaluation is not None:
+        try:
+            _write_report(model, evaluation, (tests or [manifest])[0], options, manifest.check())
+        except VisionError as error:
+            raise Failed(f"{error} The model itself was written: {options.model}.") from error
+    written = [options.model, *([str(Path(options.report, "report.html"))] if options.report and evaluation else [])]
     if options.json:
-        scores = model.evaluation.to_dict() if model.evaluation is not None else None
-        _print_json({"model": options.model, "report": options.report, "evaluation": scores})
+        facts = {"task": str(model.task), "types": model.types, "threshold": model.threshold}
+        report = options.report if evaluation else None
+        scores = evaluation.to_dict() if evaluation else None
+        _print_json({"model": options.model, "report": report, **facts, "evaluation": scores})
+        return 0
+    print(model)
+    if evaluation:
+        _print_evaluation(evaluation)
     else:
-        print(model)
-        print(model.evaluation if model.evaluation is not None else "Normal images alone: nothing to score it on.")
-        print(f"Wrote {options.model}" + (f" and {options.report}/report.html" if options.report else ""))
+        print(
+            "Trained on normal images alone, so there are no scores" + " and no report" * bool(options.report), end=""
+        )
+        print("; give --test DATA with some anomalies in it to get them.")
+    print(f"Wrote {' and '.join(written)}")
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    model = vt.load(options.model, threads=options.threads)
-    manifest = _open(options.data, options.images)
-    evaluation = model.evaluate(manifest)
     if options.report:
-        _write_report(model, evaluation, manifest, options.report, manifest.check(), options.overwrite)
+        _ready(options.report, REPORT, overwrite=options.overwrite)
+    model = vt.load(options.model, threads=options.threads)
+    (manifest,) = _open(options, options.data)
+    with _bar("judging", options) as tell:
+        evaluation = model.evaluate(manifest, progress=lambda share, text: tell(share))
+    if options.report:
+        _write_report(model, evaluation, manifest, options, manifest.check())
     if options.json:
         _print_json(evaluation.to_dict())
-    else:
-        print(evaluation)
-        for name, score in evaluation.types.items():
-            print(f"  {name}: {score}")
+        return 0
+    _print_evaluation(evaluation)
+    if options.report:
+        print(f"Wrote {Path(options.report, 'report.html')}")
     return 0
 
 
 def _predict(options: argparse.Namespace) -> int:
+    folder = local_path(options.overlays) if options.overlays else None
+    if folder is not None:
+        _try_writing(folder)
+    sources = list(_sources(options.image))
     model = vt.load(options.model, threads=options.threads)
     if options.threshold is not None:
         model = model.at(options.threshold)
     failed = 0
-    for source in options.image:
+    taken: Counter[str] = Counter()
+    for source in sources:
         try:
             prediction = model.predict(source)
         except VisionError as error:
             failed += 1
-            _print_line(options.json, {"source": source, "error": str(error)}, f"{source}: {error}", error=True)
+            said = str(error) if str(error).startswith(source) else f"{source}: {error}"
+            _print_line(options.json, {"source": source, "error": str(error)}, _as_typed(said), error=True)
             continue
         _print_line(options.json, prediction.to_dict(), f"{source}: {prediction}")
-        if options.overlays:
-            _write_overlay(source, prediction, Path(options.overlays))
+        if folder is not None:
+            stem = Path(source).stem
+            taken[stem] += 1
+            number = f"-{taken[stem]}" if taken[stem] > 1 else ""  # images of two folders may share a name
+            _write_overlay(source, prediction, folder / f"{stem}{number}-overlay.png")
     return 1 if failed else 0
 
 
 def _demo(options: argparse.Namespace) -> int:
     """Go the whole way once on a bundled dataset."""
-    say: Say = (lambda text: None) if options.json else (lambda text: print(text, flush=True))
+    _ready(options.out, DEMO, overwrite=True)
+
+    def say(text: str) -> None:
+        if not options.json:
+            print(text, flush=True)
+
     manifest = vt.load_dataset(options.dataset)
     say(f"1. Read {options.dataset}: {manifest}")
     findings = manifest.check()
-    say(f"2. Checked: {sum(f.severity == 'error' for f in findings)} errors, {len(findings)} findings in all")
-    train, test = vt.train_test_split(manifest, test_size=0.3, seed=options.seed)
+    errors = sum(f.severity == "error" for f in findings)
+    say(f"2. Checked: {_some(errors, 'error')}, {_some(len(findings) - errors, 'other finding')}")
+    with _bar("looking for near duplicates", options) as tell:
+        train, test = vt.train_test_split(
+            manifest, test_size=0.3, seed=options.seed, progress=lambda done, total: tell(done / total)
+        )
     say(f"3. Split, near duplicates together: {len(train)} to train with, {len(test)} to test with")
     say("4. Training (features, memory of normal patches, verdict, anomaly types) ...")
-    weights = None if options.weights == "none" else options.weights
-    model = vt.train(train, weights=weights, preset=options.preset, seed=options.seed)
+    quiet = False if options.json else None
+    model = vt.train(
+        train,
+        weights=_weights(options),
+        preset=options.preset,
+        seed=options.seed,
+        threads=options.threads,
+        progress=quiet,
+    )
     say(f"   {model}\n   because {model.info['verdict']['why']}")
     say("5. Testing on the images that it has not seen ...")
-    evaluation = model.evaluate(test)
+    with _bar("judging", options) as tell:
+        evaluation = model.evaluate(test, progress=lambda share, text: tell(share))
     say(f"   {evaluation}")
-    with new_folder(options.out, overwrite=True, mark=REPORT_MARK) as folder:
+    with new_folder(options.out, overwrite=True, mark=DEMO[0]) as folder:
         (folder / "model").mkdir()
         model.write_files(folder / "model")
         _report(model, evaluation, test, folder, findings)
@@ -199,41 +267,165 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
-# What the commands share
+# What goes in
 
 
-def _open(data: str, images: Sequence[str]) -> Manifest:
-    """Open a manifest, a folder with normal/ and anomaly/, or a bundled dataset by its name."""
-    path = Path(data)
-    places: Any = None
-    if images:
-        pairs = [text.partition("=") for text in images]
-        if len(pairs) == 1 and not pairs[0][1]:
-            places = pairs[0][0]
-        elif all(middle for _, middle, _ in pairs):
-            places = {prefix: folder for prefix, _, folder in pairs}
+def _open(options: argparse.Namespace, *data: str) -> list[Manifest]:
+    """Open manifests, folders with normal/ and anomaly/, or bundled datasets by their names."""
+    named = [not os.path.exists(text) and "/" not in text and not Path(text).suffix for text in data]
+    if options.images and all(name or os.path.isdir(text) for name, text in zip(named, data, strict=True)):
+        options.parser.error(f"--images belongs to a manifest; {data[0]!r} is a folder or dataset with its own images")
+    pairs = [_place(text) for text in options.images]
+    places: Any = dict(pairs) or None
+    if len(pairs) == 1 and not pairs[0][0]:
+        places = pairs[0][1]
+    elif any(not prefix for prefix, _ in pairs):
+        options.parser.error("--images is one folder, or PREFIX=FOLDER as often as needed: s3://bucket/parts=pictures")
+    opened = []
+    for text, name in zip(data, named, strict=True):
+        if os.path.isdir(text):
+            opened.append(vt.Manifest.from_folder(text))
+        elif name:
+            try:
+                opened.append(vt.load_dataset(text))
+            except NotFound as error:
+                raise NotFound(f"There is no file, folder or bundled dataset {text!r}. {error}") from None
         else:
-            raise Invalid("--images is one folder, or prefixes with their folders: --images s3://bucket/prefix=folder")
-    if path.is_dir():
-        return vt.Manifest.from_folder(path)
-    if not path.exists() and "/" not in data and not path.suffix:
-        try:
-            return vt.load_dataset(data)
-        except NotFound as error:
-            raise NotFound(f"There is no file, folder or bundled dataset {data!r}. {error}") from None
-    return vt.Manifest.read(data, images=places)
+            opened.append(vt.Manifest.read(text, images=places))
+    return opened
 
 
-def _folder_of(data: str) -> Path:
-    path = Path(data)
-    return path.parent if path.exists() else Path()
+def _place(text: str) -> tuple[str, str]:
+    """Return prefix and folder of one ``--images``; both may have an equals sign in their names."""
+    if os.path.isdir(text):
+        return "", text
+    cuts = [match.start() for match in re.finditer("=", text)][::-1]
+    pairs = [(text[:cut], text[cut + 1 :]) for cut in cuts]
+    there = [pair for pair in pairs if os.path.isdir(pair[1])]
+    return (there or pairs or [("", text)])[0]
 
 
-def _threshold(text: str) -> str | float:
+def _sources(words: Sequence[str]) -> Iterator[str]:
+    """Yield what to predict: images as they are named, and each image below a folder."""
+    from vision_toolkit.data.images import SUFFIXES
+
+    for word in words:
+        if not os.path.isdir(word):
+            yield word
+            continue
+        files = sorted(path for path in Path(word).rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not files:
+            raise NotFound(f"There is no image in the folder {word}; its files must end in {', '.join(SUFFIXES)}.")
+        yield from map(str, files)
+
+
+def _weights(options: argparse.Namespace) -> str | None:
+    return None if options.weights == "none" else str(options.weights)
+
+
+# What comes out
+
+
+def _ready(folder: str, ours: Sequence[str], *, overwrite: bool) -> None:
+    """Raise now what would keep a folder from being written after minutes of work."""
+    target = local_path(folder)
+    there = {child.name for child in target.iterdir()} if target.is_dir() else set()
+    strange = sorted(there - {name.partition("/")[0] for name in ours})
+    if strange or (there and not (target / ours[0]).is_file()):
+        what = ", ".join(strange[:3]) or f"no {ours[0]}"
+        raise Conflict(f"{folder} holds {what}, so it was not made by this command; name another folder.")
+    if there and not overwrite:
+        raise Conflict(f"{folder} is there already; name another folder or give --overwrite.")
+    if target.exists() and not target.is_dir():
+        raise Conflict(f"{folder} is a file; name a folder.")
+    _try_writing(Path(os.path.abspath(target)).parent)
+
+
+def _try_writing(folder: Path) -> None:
+    """Make and remove a hidden folder where ``folder`` is, or will be."""
+    import tempfile
+
+    place = Path(os.path.abspath(folder))
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise Conflict(f"{place} is a file; name a folder.")
     try:
-        return float(text)
-    except ValueError:
-        return text
+        with tempfile.TemporaryDirectory(prefix=".", dir=place):
+            pass
+    except OSError as error:
+        raise Failed(f"Nothing can be written into {place}: {error.strerror}. Name another folder.") from None
+
+
+def _inside(inner: str, outer: str) -> bool:
+    return Path(os.path.abspath(inner)).is_relative_to(os.path.abspath(outer))
+
+
+def _beside(data: str) -> tuple[Path, str]:
+    """Return where the parts of ``data`` go by default, and what their names begin with."""
+    if not is_local(data):
+        return Path(), Path(data).stem
+    path = local_path(data)
+    if not path.exists():
+        return Path(), path.name
+    return (path.parent, path.stem) if path.is_file() else (path.absolute().parent, path.resolve().name)
+
+
+def _findable(part: Manifest, folder: Path) -> Manifest:
+    """Rewrite relative places that would lead nowhere from the new manifest's folder; leave all others alone."""
+    from dataclasses import replace
+
+    def moved(uri: str, at: str | None) -> str:
+        if at is None or not is_local(at) or not is_local(uri) or uri.startswith("file://") or os.path.isabs(uri):
+            return uri
+        there = os.path.abspath(local_path(at))
+        here = os.path.abspath(folder)
+        return uri if os.path.normpath(os.path.join(here, uri)) == there else os.path.relpath(there, here)
+
+    entries = []
+    for entry in part:
+        mask = entry.mask and replace(entry.mask, uri=moved(entry.mask.uri, entry.mask.at))
+        entries.append(replace(entry, source=moved(entry.source, entry.at), mask=mask))
+    return vt.Manifest(entries, name=part.name)
+
+
+def _write_together(parts: dict[str, Manifest], paths: dict[str, Path]) -> None:
+    """Write all files or none: a new training set beside an old test set would share images with it."""
+    written = []
+    try:
+        for side, part in parts.items():
+            written.append(paths[side].with_name(f".{paths[side].name}.new"))
+            part.write(written[-1], overwrite=True)
+        for temporary, path in zip(written, paths.values(), strict=True):
+            os.replace(temporary, path)
+    finally:
+        for temporary in written:
+            temporary.unlink(missing_ok=True)
+
+
+def _write_report(
+    model: Model, evaluation: Evaluation, manifest: Manifest, options: argparse.Namespace, findings: Sequence[Finding]
+) -> None:
+    with new_folder(options.report, overwrite=options.overwrite, mark=REPORT[0]) as folder:
+        _report(model, evaluation, manifest, folder, findings)
+
+
+def _report(
+    model: Model, evaluation: Evaluation, manifest: Manifest, folder: Path, findings: Sequence[Finding]
+) -> None:
+    from vision_toolkit.models.report import write_report
+
+    write_report(model, evaluation, manifest, folder, findings=findings)
+
+
+def _write_overlay(source: str, prediction: vt.Prediction, path: Path) -> None:
+    from vision_toolkit.data.images import encode_png, read_image
+
+    picture = vt.overlay(read_image(source), mask=prediction.mask, map=prediction.map)
+    write_file(path, encode_png(picture), overwrite=True)
+
+
+# What is said
 
 
 def _grouped(findings: Sequence[Finding], *, most: int) -> list[str]:
@@ -248,134 +440,58 @@ def _grouped(findings: Sequence[Finding], *, most: int) -> list[str]:
     return lines
 
 
-def _write_report(
-    model: Model,
-    evaluation: Evaluation,
-    manifest: Manifest,
-    out: str,
-    findings: Sequence[Finding],
-    overwrite: bool,
-) -> None:
-    with new_folder(out, overwrite=overwrite, mark=REPORT_MARK) as folder:
-        _report(model, evaluation, manifest, folder, findings)
-
-
-def _report(
-    model: Model, evaluation: Evaluation, manifest: Manifest, folder: Path, findings: Sequence[Finding]
-) -> None:
-    from vision_toolkit.models.report import write_report
-
-    write_report(model, evaluation, manifest, folder, findings=findings)
-
-
-def _write_overlay(source: str, prediction: vt.Prediction, folder: Path) -> None:
-    from vision_toolkit.data.images import encode_png, read_image
-    from vision_toolkit.data.storage import write_file
-
-    picture = vt.overlay(read_image(source), mask=prediction.mask, map=prediction.map)
-    write_file(folder / f"{Path(source).stem}-overlay.png", encode_png(picture), overwrite=True)
+def _print_evaluation(evaluation: Evaluation) -> None:
+    print(evaluation)
+    for name, score in evaluation.types.items():
+        pixels = "undefined" if math.isnan(score.f1) else f"{score.f1:.3f}"
+        print(f"  {name}: in {_some(score.images, 'image')}, pixel F1 {pixels}, mean IoU {score.aiou}")
 
 
 def _print_json(facts: Any) -> None:
-    print(json.dumps(facts, indent=1, allow_nan=False, default=list))
+    print(json.dumps(facts, indent=1, allow_nan=False))
 
 
 def _print_line(as_json: bool, facts: dict[str, Any], text: str, *, error: bool = False) -> None:
     if as_json:
         print(json.dumps(facts, allow_nan=False), flush=True)
+    elif error:
+        _complain(text)
     else:
-        print(text, file=sys.stderr if error else sys.stdout, flush=True)
+        print(text, flush=True)
 
 
-# The words of the commands
+def _complain(text: str) -> None:
+    print(_as_typed(text), file=sys.stderr, flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="vision-toolkit",
-        description="Visual inspection on your own machine: check a manifest, train, evaluate, predict.",
-        epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong call, 3 failed (standard error says why).",
-    )
-    parser.add_argument("--version", action="version", version=f"vision-toolkit {vt.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-
-    def command(name: str, text: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=text, description=text)
-        one.set_defaults(run=run)
-        one.add_argument("--json", action="store_true", help="print JSON for programs")
-        return one
-
-    one = command("check", "Say everything that is odd in a manifest and its images.", _check)
-    _add_data(one)
-    one.add_argument("--most", type=int, default=5, metavar="N", help="findings shown of each rule (default 5)")
-
-    one = command("split", "Divide a manifest into train and test; near duplicates stay together.", _split)
-    _add_data(one)
-    one.add_argument("--test-size", type=float, default=0.25, metavar="SHARE", help="share to test (default 0.25)")
-    one.add_argument("--seed", type=int, default=0, help="the same seed gives the same split (default 0)")
-    one.add_argument("--out", metavar="DIR", help="where to write NAME-train.manifest and NAME-test.manifest")
-    one.add_argument("--overwrite", action="store_true", help="replace files that are there")
-
-    one = command("train", "Train a model; without --test its scores come from cross-validation.", _train)
-    _add_data(one)
-    one.add_argument("--model", required=True, metavar="DIR", help="where to write the model")
-    one.add_argument("--test", metavar="DATA", help="images to judge the model on")
-    one.add_argument("--report", metavar="DIR", help="write report.html and report.json there")
-    one.add_argument("--task", default="auto", choices=("auto", "classification", "segmentation"))
-    one.add_argument(
-        "--weights", default="auto", metavar="W", help="auto, none (random), a .safetensors file, a timm network"
-    )
-    one.add_argument("--preset", default="balanced", choices=("fast", "balanced", "best"))
-    one.add_argument("--budget", metavar="TIME", help="stop trying after so long: 60s, 2min")
-    one.add_argument("--metric", default="f1", help="by which candidates are compared (default f1)")
-    one.add_argument(
-        "--threshold",
-        default="best_f1",
-        metavar="RULE",
-        help="best_f1, at_recall(0.99), at_cost(miss=50, reject=1), 0.5",
-    )
-    one.add_argument("--seed", type=int, default=0)
-    _add_threads(one)
-    one.add_argument("--overwrite", action="store_true", help="replace an older model or report, never anything else")
-
-    one = command("evaluate", "Judge a model on labelled images.", _evaluate)
-    one.add_argument("model", help="folder of the model")
-    _add_data(one)
-    one.add_argument("--report", metavar="DIR", help="write report.html and report.json there")
-    _add_threads(one)
-    one.add_argument("--overwrite", action="store_true", help="replace an older report")
-
-    one = command("predict", "Predict images, one line each.", _predict)
-    one.add_argument("model", help="folder of the model")
-    one.add_argument("image", nargs="+", help="image files or URIs")
-    one.add_argument("--threshold", type=float, metavar="T", help="another threshold than the model's, 0 to 1")
-    one.add_argument("--overlays", metavar="DIR", help="write pictures with heat map and mask there")
-    _add_threads(one)
-
-    one = command("demo", "Go the whole way on a bundled dataset, offline.", _demo)
-    one.add_argument("--dataset", default="board", help="board, casting or biscuit (default board)")
-    one.add_argument("--out", default="out", metavar="DIR", help="where to write (default out)")
-    one.add_argument("--weights", default="auto", metavar="W")
-    one.add_argument("--preset", default="balanced", choices=("fast", "balanced", "best"))
-    one.add_argument("--seed", type=int, default=0)
-    return parser
+def _some(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "data", help="a manifest, a folder with normal/ and anomaly/ in it, or a bundled dataset's name"
-    )
-    parser.add_argument(
-        "--images",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="where the images lie: a folder, or PREFIX=FOLDER (may be repeated)",
-    )
+def _as_typed(text: str) -> str:
+    """Say the library's arguments as they are typed here: ``overwrite=True`` is ``--overwrite``."""
+    text = re.sub(r'(?:Manifest\.read\(\.\.\., )?images=\{"([^"]*)": "([^"]*)"\}\)?', r"--images \1=\2", text)
+    text = re.sub(r"\b(images|weights|task)=(['\"])(.*?)\2", r"--\1 \3", text)
+    return text.replace("overwrite=True", "--overwrite").replace("groups=None", "--groups none")
 
 
-def _add_threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of one computation")
+def _forget_output() -> None:
+    """Point standard output nowhere, so that Python does not stumble over it once more when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _bar(what: str, options: argparse.Namespace) -> Iterator[Share]:
+    """Yield what to tell a share from 0 to 1: a bar where somebody watches, else nothing."""
+    if options.json or not sys.stderr.isatty():
+        yield lambda share: None
+        return
+    from tqdm import tqdm
+
+    form = "{desc:<28} {percentage:3.0f} % |{bar}| {elapsed}"
+    with tqdm(total=100, desc=what, bar_format=form, leave=False) as bar:
+        yield lambda share: (bar.update(max(0, round(100 * share) - bar.n)), None)[1]
 
 
 if __name__ == "__main__":

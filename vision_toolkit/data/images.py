@@ -107,7 +107,11 @@ def probe(source: Any) -> ImageFacts:
     data, name = _bytes_of(source)
     with _opened(data, name) as image:
         width, height = image.size
-        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+        try:  # a PNG may have it at its end
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        except (OSError, SyntaxError, ValueError, MemoryError) as error:
+            raise Invalid(f"{name} cannot be read as an image: {error}.") from None
+        if turned:
             width, height = height, width
         return ImageFacts(width, height, image.format or "", image.mode, len(data))
 
@@ -168,9 +172,9 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
 
 
 def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 90) -> bytes:
-    """Encode (H, W) or (H, W, 3) uint8 as JPEG; quality from 1 to 95."""
+    """Encode (H, W) or (H, W, 3) uint8 as JPEG; quality from 1 to 95. Small coloured marks keep their hue."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from vision_toolkit.core.errors import Failed, Invalid, NotFound, Unsupported
 from vision_toolkit.data.storage import is_local, local_path, write_file
+from vision_toolkit.models.filters import filter_graph
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Backbone", "load_backbone"]
 
 DEFAULT = "mobilenetv2_100"
-RANDOM_SEED = 20201120
-"""Seed of the weights where there are none: one set of random weights for everybody."""
 VERSION = 1
 """Raised whenever the exported graph changes, so that old caches are left alone."""
 
@@ -50,7 +49,7 @@ class Backbone:
     licence
         licence of the weights, as their publisher names it.
     pretrained
-        False for random weights.
+        False for the fixed filters, which never learned anything.
     """
 
     graph: bytes
@@ -70,7 +69,7 @@ class _Plan:
     """What to build, before anything is built; its digest names the cache file."""
 
     name: str
-    source: str  # "hub", "random", or the file
+    source: str  # "hub" or the file
     digest: str
     pad_type: str | None = None
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
@@ -87,8 +86,9 @@ def load_backbone(
     ----------
     weights
         ``"auto"``: the default network's ImageNet weights from the cache or the hub (asked for 2 seconds), else
-        random ones, and the sentence says so; a path to a ``.safetensors`` file whose metadata names ``timm``,
-        ``pad_type`` and ``input``; the name of a timm network, from the hub; None: random weights.
+        the fixed filters of :mod:`.filters`, and the sentence says so; a path to a ``.safetensors`` file whose
+        metadata names ``timm``, ``pad_type`` and ``input``; the name of a timm network, from the hub; None: the
+        fixed filters.
     height, width
         of the input in pixels, multiples of 32.
     cache
@@ -108,22 +108,22 @@ def load_backbone(
     if weights == "auto":
         try:
             return _load(_plan_hub(DEFAULT), height, width, cache), None
-        except Failed as error:
+        except (Failed, Unsupported) as error:
             sentence = (
-                f"No pretrained weights ({error}), so the backbone has RANDOM weights: scores will be lower. "
-                "Give weights='file.safetensors', or connect once."
+                f"There are no pretrained weights ({str(error).rstrip('.')}), so fixed filters that never learned to "
+                "see are used instead: scores will be lower. Give weights='file.safetensors', or connect once."
             )
-            return _load(_plan_random(), height, width, cache), sentence
+            return _filters(), sentence
     if weights is None:
-        return _load(_plan_random(), height, width, cache), None
+        return _filters(), None
     text = os.fspath(weights)
     if text.endswith(".safetensors") or os.sep in text:
         return _load(_plan_file(text), height, width, cache), None
     return _load(_plan_hub(text), height, width, cache), None
 
 
-def _plan_random() -> _Plan:
-    return _Plan(DEFAULT, "random", f"random-{RANDOM_SEED}", licence="Apache-2.0")
+def _filters() -> Backbone:
+    return Backbone(filter_graph(), "Gabor filters", "none: fixed filters", "Apache-2.0", pretrained=False)
 
 
 def _plan_hub(name: str) -> _Plan:
@@ -180,7 +180,6 @@ def _load(plan: _Plan, height: int, width: int, cache: Path) -> Backbone:
 
 def _network(plan: _Plan) -> tuple[nn.Module, dict[str, Any]]:
     import timm
-    import torch
 
     keywords: dict[str, Any] = {"pad_type": plan.pad_type} if plan.pad_type else {}
     if plan.source == "hub":
@@ -190,25 +189,21 @@ def _network(plan: _Plan) -> tuple[nn.Module, dict[str, Any]]:
         if "nc" in licence.lower().split("-"):
             raise Unsupported(f"The weights of {plan.name} are licensed {licence}: not for commercial use.")
         facts = {"mean": tuple(found["mean"]), "std": tuple(found["std"]), "licence": licence}
-        words, pretrained = f"{plan.name} from the hub ({found.get('tag') or 'default'})", True
+        words = f"{plan.name} from the hub ({found.get('tag') or 'default'})"
     else:
         try:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(RANDOM_SEED)
-                network = timm.create_model(plan.name, pretrained=False, **keywords)
+            network = timm.create_model(plan.name, pretrained=False, **keywords)
         except (RuntimeError, TypeError) as error:
             raise Invalid(f"timm cannot make {plan.name!r}: {error}.") from None
-        words, pretrained = "random", False
-        if plan.source != "random":
-            from safetensors.torch import load_file
+        from safetensors.torch import load_file
 
-            try:
-                network.load_state_dict(load_file(plan.source))
-            except (RuntimeError, ValueError) as error:
-                raise Invalid(f"{plan.source} does not fit {plan.name}: {str(error)[:300]}.") from None
-            words, pretrained = f"file {Path(plan.source).name}", True
+        try:
+            network.load_state_dict(load_file(plan.source))
+        except (RuntimeError, ValueError) as error:
+            raise Invalid(f"{plan.source} does not fit {plan.name}: {str(error)[:300]}.") from None
+        words = f"file {Path(plan.source).name}"
         facts = {"mean": plan.mean, "std": plan.std, "licence": plan.licence}
-    return network.eval(), facts | {"name": plan.name, "weights": words, "pretrained": pretrained}
+    return network.eval(), facts | {"name": plan.name, "weights": words, "pretrained": True}
 
 
 def _from_hub(name: str) -> Any:

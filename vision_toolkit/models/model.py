@@ -46,9 +46,11 @@ class Model:
 
     Examples
     --------
-    >>> model = load("model/")  # doctest: +SKIP
-    >>> model.predict("part.png")  # doctest: +SKIP
-    Prediction(anomaly, confidence 0.982, score 0.982, scratch 1.20 %)
+    >>> import vision_toolkit as vt
+    >>> parts = vt.load_dataset("biscuit").filter(label="normal")[:8]
+    >>> model = vt.train(parts, weights=None, preset="fast", progress=False)
+    >>> model.predict(parts[0]).is_anomalous
+    False
     """
 
     def __init__(self, runtime: Runtime, *, evaluation: Evaluation | None = None) -> None:
@@ -216,7 +218,7 @@ class Model:
     def __repr__(self) -> str:
         training = self.info["training"]
         backbone = self.info["backbone"]
-        weights = "" if backbone["pretrained"] else ", RANDOM backbone weights"
+        weights = "" if backbone["pretrained"] else " (NOT pretrained)"
         return (
             f"Model({self.task}, {self.info['verdict']['name']}, {backbone['name']}{weights}, trained on "
             f"{training['normal']} normal and {training['anomaly']} anomaly, threshold {self.threshold:.3f})"
@@ -253,6 +255,13 @@ def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> Model
         if there is no such folder, or it is no model.
     Invalid
         if its files are damaged, or of a format that this version does not read.
+
+    Examples
+    --------
+    >>> load("nowhere")
+    Traceback (most recent call last):
+    ...
+    vision_toolkit.core.errors.NotFound: nowhere is no model folder: model.json, backbone.onnx, ... are missing.
     """
     root = local_path(folder)
     missing = [name for name in (MODEL_FILE, "backbone.onnx", "arrays.safetensors") if not (root / name).is_file()]

@@ -79,7 +79,8 @@ def train(
         ``"classification"``, ``"segmentation"``, or ``"auto"``: segmentation where an anomalous image has a mask.
     weights
         of the feature extractor; see :func:`vision_toolkit.models.backbone.load_backbone`: ``"auto"`` (the hub,
-        else random ones, and that is said), a ``.safetensors`` file, the name of a timm network, or None (random).
+        else fixed filters, and that is said), a ``.safetensors`` file, the name of a timm network, or None (fixed
+        filters, which need neither torch nor a download).
     preset
         ``"fast"``, ``"balanced"`` or ``"best"``: the input's size; see :data:`PRESETS`.
     budget
@@ -113,9 +114,10 @@ def train(
     Examples
     --------
     >>> import vision_toolkit as vt
-    >>> m = vt.load_dataset("board")  # doctest: +SKIP
-    >>> vt.train(m).evaluation.f1  # doctest: +SKIP
-    0.934 (0.870-0.968, n=104)
+    >>> parts = vt.load_dataset("biscuit")[:30]
+    >>> model = vt.train(parts, weights=None, preset="fast", task="classification", budget="1s", progress=False)
+    >>> model.evaluation.kind, model.evaluation.n
+    ('cross-validation', 30)
     """
     started = time.monotonic()
     settings = Settings.read()
@@ -185,7 +187,7 @@ def _plan(
             f"At least {FEWEST_NORMAL} normal images are needed, better 20; there are {counts['normal']} normal, "
             f"{counts['anomaly']} anomaly and {unlabelled} unlabelled. Add or label some."
         )
-    types = tuple(dict.fromkeys(name for e in entries if e.label is Label.ANOMALY for name in e.types))
+    types = tuple(sorted({name for e in entries if e.label is Label.ANOMALY for name in e.types}))
     if task == "segmentation" and not types:
         raise Invalid("Segmentation needs anomalous images with masks; there are none. Leave task='auto'.")
     chosen = Task.SEGMENTATION if types and task != "classification" else Task.CLASSIFICATION
