@@ -300,13 +300,13 @@ def test_train_refuses_before_it_works(run, trained, training, tmp_path, monkeyp
     (mine / "report.json").write_text("{}", "utf-8")
     (mine / "holiday.jpg").touch()
     for words, said in [
-        (("--model", model), "is there already; name another folder or give --overwrite"),
-        (("--model", tmp_path / "m", "--report", report), "give --overwrite"),
+        (("--model", model), "exists and is not empty; give another name or --overwrite"),
+        (("--model", tmp_path / "m", "--report", report), "or --overwrite"),
         (("--model", mine), "holds holiday.jpg"),
         (("--model", mine, "--overwrite"), "holds holiday.jpg"),
-        (("--model", report, "--overwrite"), "so it was not made by this command"),
+        (("--model", report, "--overwrite"), "so it was not made here and is left alone"),
         (("--model", tmp_path / "m", "--report", mine, "--overwrite"), "holds holiday.jpg"),
-        (("--model", tmp_path / "m", "--report", model, "--overwrite"), "so it was not made by this command"),
+        (("--model", tmp_path / "m", "--report", model, "--overwrite"), "so it was not made here and is left alone"),
     ]:
         code, _, err = run("train", training, *words)
         assert code == 3 and said in err
@@ -428,12 +428,12 @@ def test_demo_writes_model_and_report_again_and_again_but_over_nothing_else(
     monkeypatch.setattr(vt, "train", lambda *args, **more: pytest.fail("it went to work"))
     (out / "notes.txt").write_text("mine", "utf-8")
     code, _, err = run("demo", "--out", out)
-    assert code == 3 and "holds notes.txt, so it was not made by this command; name another folder" in err
+    assert code == 3 and "holds notes.txt, so it was not made here and is left alone" in err
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "report.json").write_text("mine", "utf-8")
     code, _, err = run("demo", "--out", mine)
-    assert code == 3 and "holds no model/model.json" in err
+    assert code == 3 and "holds no model, so" in err
     assert (mine / "report.json").read_text("utf-8") == (out / "notes.txt").read_text("utf-8") == "mine"
 
 

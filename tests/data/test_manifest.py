@@ -95,6 +95,23 @@ def test_nothing_is_overwritten_unasked(tmp_path):
     assert manifest.write(there, overwrite=True).read_text() == '{"source-ref": "1.png"}\n'
 
 
+def test_relocating_leads_relative_places_to_their_files_and_leaves_the_rest(tmp_path):
+    picture(tmp_path / "set" / "images" / "1.png")
+    colours = '{"0": {"class-name": "a", "hex-color": "#23A436"}}'
+    masked = (
+        '{"source-ref": "images/1.png", "m-ref": "images/1.png", "m-ref-metadata": '
+        f'{{"internal-color-map": {colours}, "type": "groundtruth/semantic-segmentation"}}}}'
+    )
+    cloud = '{"source-ref": "s3://b/1.png"}'
+    manifest = Manifest.read(write(tmp_path / "set" / "m", f"{masked}\n{cloud}\n"))
+    as_is = manifest.write(tmp_path / "lists" / "copy").read_text()
+    assert as_is == f"{masked}\n{cloud}\n"
+    moved = Manifest.read(manifest.write(tmp_path / "lists" / "moved", relocate=True))
+    assert moved[0].source == "../set/images/1.png" and "missing-image" not in rules(moved)
+    assert moved.write(tmp_path / "x").read_text() == as_is.replace('"images/', '"../set/images/')  # no more than that
+    assert manifest.write(tmp_path / "set" / "beside", relocate=True).read_text() == as_is
+
+
 def test_reading_what_is_not_there_or_a_folder(tmp_path):
     with pytest.raises(NotFound, match="Nothing is at"):
         Manifest.read(tmp_path / "none.manifest")

@@ -9,7 +9,7 @@ import pytest
 
 from vision_toolkit.core import Conflict, Failed, Invalid, NotFound, Unsupported
 from vision_toolkit.data import storage
-from vision_toolkit.data.storage import exists, new_folder, read_bytes, write_file
+from vision_toolkit.data.storage import check_folder, exists, new_folder, read_bytes, write_file
 
 
 def left(folder):
@@ -57,22 +57,25 @@ def test_files_have_the_usual_rights(tmp_path):
 
 def test_a_folder_appears_whole_and_replaces_only_its_own_kind(tmp_path):
     target = tmp_path / "deep" / "model"
-    with new_folder(target, mark="model.json") as folder:
+    with new_folder(target, names=("model.json",)) as folder:
         (folder / "model.json").write_text("1")
         assert not target.exists()
-    with pytest.raises(Conflict, match="overwrite=True"), new_folder(target, mark="model.json"):
+    with pytest.raises(Conflict, match="overwrite=True"), new_folder(target, names=("model.json",)):
         pytest.fail("not reached")
-    with new_folder(target, overwrite=True, mark="model.json") as folder:
+    with new_folder(target, overwrite=True, names=("model.json",)) as folder:
         (folder / "model.json").write_text("2")
     assert (target / "model.json").read_text() == "2" and left(target.parent) == ["model"]
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "holiday.jpg").write_text("precious")
     with (
         pytest.raises(Conflict, match="left alone"),
-        new_folder(tmp_path / "photos", overwrite=True, mark="model.json"),
+        new_folder(tmp_path / "photos", overwrite=True, names=("model.json",)),
     ):
         pytest.fail("not reached")
     assert (tmp_path / "photos" / "holiday.jpg").read_text() == "precious"
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(Conflict, match=r"holds notes\.txt.*left alone"):
+        check_folder(target, overwrite=True, names=("model.json",))
     (tmp_path / "empty").mkdir()
     with new_folder(tmp_path / "empty") as folder:
         (folder / "a").write_text("x")

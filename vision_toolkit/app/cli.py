@@ -24,7 +24,7 @@ import vision_toolkit as vt
 from vision_toolkit.app.arguments import build_parser
 from vision_toolkit.core.entry import Finding
 from vision_toolkit.core.errors import Conflict, Failed, NotFound, VisionError
-from vision_toolkit.data.storage import is_local, local_path, new_folder, write_file
+from vision_toolkit.data.storage import check_folder, is_local, local_path, new_folder, write_file
 
 if TYPE_CHECKING:
     from vision_toolkit.data.manifest import Manifest
@@ -33,10 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-MODEL = ("model.json", "arrays.safetensors", "backbone.onnx")
 REPORT = ("report.json", "report.html")
-DEMO = ("model/model.json", *REPORT)
-"""What each command writes into its folder; the first tells whose it is. A folder with anything else in it stays."""
+DEMO = ("model", *REPORT)
+"""What a command writes into its folder; the first tells whose it is. A folder with anything else in it stays."""
 
 Share = Callable[[float], None]
 
@@ -117,7 +116,7 @@ def _split(options: argparse.Namespace) -> int:
             groups=None if options.groups == "none" else options.groups,
             progress=lambda done, total: tell(done / total),
         )
-    parts = {"train": _findable(train, folder), "test": _findable(test, folder)}
+    parts = {"train": train, "test": test}
     _write_together(parts, paths)
     if options.json:
         _print_json({side: {"path": str(paths[side]), "counts": part.counts()} for side, part in parts.items()})
@@ -130,11 +129,13 @@ def _split(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    _ready(options.model, MODEL, overwrite=options.overwrite)
+    from vision_toolkit.models.model import MODEL_FILES
+
+    check_folder(options.model, names=MODEL_FILES, overwrite=options.overwrite)
     if options.report:
         if _inside(options.model, options.report) or _inside(options.report, options.model):
             options.parser.error("--model and --report must be two folders, neither inside the other")
-        _ready(options.report, REPORT, overwrite=options.overwrite)
+        check_folder(options.report, names=REPORT, overwrite=options.overwrite)
     manifest, *tests = _open(options, options.data, *([options.test] if options.test else []))
     model = vt.train(
         manifest,
@@ -177,7 +178,7 @@ def _train(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     if options.report:
-        _ready(options.report, REPORT, overwrite=options.overwrite)
+        check_folder(options.report, names=REPORT, overwrite=options.overwrite)
     model = vt.load(options.model, threads=options.threads)
     (manifest,) = _open(options, options.data)
     with _bar("judging", options) as tell:
@@ -196,7 +197,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     folder = local_path(options.overlays) if options.overlays else None
     if folder is not None:
-        _try_writing(folder)
+        check_folder(folder / "overlays")
     sources = list(_sources(options.image))
     model = vt.load(options.model, threads=options.threads)
     if options.threshold is not None:
@@ -222,7 +223,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     """Go the whole way once on a bundled dataset."""
-    _ready(options.out, DEMO, overwrite=True)
+    check_folder(options.out, names=DEMO, overwrite=True)
 
     def say(text: str) -> None:
         if not options.json:
@@ -253,7 +254,7 @@ def _demo(options: argparse.Namespace) -> int:
     with _bar("judging", options) as tell:
         evaluation = model.evaluate(test, progress=lambda share, text: tell(share))
     say(f"   {evaluation}")
-    with new_folder(options.out, overwrite=True, mark=DEMO[0]) as folder:
+    with new_folder(options.out, overwrite=True, names=DEMO) as folder:
         (folder / "model").mkdir()
         model.write_files(folder / "model")
         _report(model, evaluation, test, folder, findings)
@@ -326,37 +327,6 @@ def _weights(options: argparse.Namespace) -> str | None:
 # What comes out
 
 
-def _ready(folder: str, ours: Sequence[str], *, overwrite: bool) -> None:
-    """Raise now what would keep a folder from being written after minutes of work."""
-    target = local_path(folder)
-    there = {child.name for child in target.iterdir()} if target.is_dir() else set()
-    strange = sorted(there - {name.partition("/")[0] for name in ours})
-    if strange or (there and not (target / ours[0]).is_file()):
-        what = ", ".join(strange[:3]) or f"no {ours[0]}"
-        raise Conflict(f"{folder} holds {what}, so it was not made by this command; name another folder.")
-    if there and not overwrite:
-        raise Conflict(f"{folder} is there already; name another folder or give --overwrite.")
-    if target.exists() and not target.is_dir():
-        raise Conflict(f"{folder} is a file; name a folder.")
-    _try_writing(Path(os.path.abspath(target)).parent)
-
-
-def _try_writing(folder: Path) -> None:
-    """Make and remove a hidden folder where ``folder`` is, or will be."""
-    import tempfile
-
-    place = Path(os.path.abspath(folder))
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        raise Conflict(f"{place} is a file; name a folder.")
-    try:
-        with tempfile.TemporaryDirectory(prefix=".", dir=place):
-            pass
-    except OSError as error:
-        raise Failed(f"Nothing can be written into {place}: {error.strerror}. Name another folder.") from None
-
-
 def _inside(inner: str, outer: str) -> bool:
     return Path(os.path.abspath(inner)).is_relative_to(os.path.abspath(outer))
 
@@ -371,31 +341,13 @@ def _beside(data: str) -> tuple[Path, str]:
     return (path.parent, path.stem) if path.is_file() else (path.absolute().parent, path.resolve().name)
 
 
-def _findable(part: Manifest, folder: Path) -> Manifest:
-    """Rewrite relative places that would lead nowhere from the new manifest's folder; leave all others alone."""
-    from dataclasses import replace
-
-    def moved(uri: str, at: str | None) -> str:
-        if at is None or not is_local(at) or not is_local(uri) or uri.startswith("file://") or os.path.isabs(uri):
-            return uri
-        there = os.path.abspath(local_path(at))
-        here = os.path.abspath(folder)
-        return uri if os.path.normpath(os.path.join(here, uri)) == there else os.path.relpath(there, here)
-
-    entries = []
-    for entry in part:
-        mask = entry.mask and replace(entry.mask, uri=moved(entry.mask.uri, entry.mask.at))
-        entries.append(replace(entry, source=moved(entry.source, entry.at), mask=mask))
-    return vt.Manifest(entries, name=part.name)
-
-
 def _write_together(parts: dict[str, Manifest], paths: dict[str, Path]) -> None:
     """Write all files or none: a new training set beside an old test set would share images with it."""
     written = []
     try:
         for side, part in parts.items():
             written.append(paths[side].with_name(f".{paths[side].name}.new"))
-            part.write(written[-1], overwrite=True)
+            part.write(written[-1], overwrite=True, relocate=True)
         for temporary, path in zip(written, paths.values(), strict=True):
             os.replace(temporary, path)
     finally:
@@ -406,7 +358,7 @@ def _write_together(parts: dict[str, Manifest], paths: dict[str, Path]) -> None:
 def _write_report(
     model: Model, evaluation: Evaluation, manifest: Manifest, options: argparse.Namespace, findings: Sequence[Finding]
 ) -> None:
-    with new_folder(options.report, overwrite=options.overwrite, mark=REPORT[0]) as folder:
+    with new_folder(options.report, overwrite=options.overwrite, names=REPORT) as folder:
         _report(model, evaluation, manifest, folder, findings)
 
 

@@ -284,7 +284,7 @@ def _edited(data: Json, before: Entry, after: Entry) -> Json:
     if after.label is not before.label:
         _edit_label(data, after.label)
     if after.mask != before.mask:
-        _edit_mask(data, after.mask)
+        _edit_mask(data, before.mask, after.mask)
     if after.tags != before.tags:
         _edit_tags(data, after.tags)
     if after.regions != before.regions:
@@ -318,13 +318,15 @@ def _edit_label(data: Json, label: Label) -> None:
         data[f"{name}-metadata"] = meta | {"confidence": 1, "human-annotated": "yes", "type": CLASSIFICATION}
 
 
-def _edit_mask(data: Json, mask: MaskRef | None) -> None:
+def _edit_mask(data: Json, before: MaskRef | None, mask: MaskRef | None) -> None:
     existing = next(((n, m) for n, m, kind in _attributes(data) if kind == SEGMENTATION), None)
     if mask is None:
         _remove(data, {SEGMENTATION})
         return
     name, meta = existing or (_free(data, "anomaly-mask-ref"), {"human-annotated": "yes", "type": SEGMENTATION})
     data[name] = mask.uri
+    if before is not None and list(before.colours.items()) == list(mask.colours.items()):
+        return  # only the place changed
     listed: Json = {"0": {"class-name": "BACKGROUND", "hex-color": "#ffffff", "confidence": 0.0}}
     for index, (kind, colour) in enumerate(mask.colours.items(), 1):
         listed[str(index)] = {"class-name": kind, "hex-color": colour, "confidence": 0.0}

@@ -135,10 +135,19 @@ class Manifest(Sequence[Entry]):
             raise Invalid(f"{root} must have folders 'normal' and 'anomaly' with images in them; it has {there}.")
         return cls(entries, name=root.name)
 
-    def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    def write(self, path: str | os.PathLike[str], *, overwrite: bool = False, relocate: bool = False) -> Path:
         """Write the manifest as JSON lines; lines that nobody edited are written to the letter.
 
         An entry that came from a folder gets a ``source-ref`` relative to the new file.
+
+        Parameters
+        ----------
+        path
+            of the new file.
+        overwrite
+            replace a file that is there.
+        relocate
+            rewrite relative places that would lead nowhere from the new file's folder; all others stay.
 
         Raises
         ------
@@ -148,7 +157,7 @@ class Manifest(Sequence[Entry]):
             if the disk refuses; nothing is left behind then.
         """
         base = local_path(path).absolute().parent
-        lines = [write_line(_placed_below(entry, base)) for entry in self._entries]
+        lines = [write_line(_placed_below(entry, base, relocate=relocate)) for entry in self._entries]
         for position, stray in reversed(self._strays):
             lines.insert(position, stray)
         text = "\n".join(lines) + ("\n" if self._final_newline and lines else "")
@@ -335,15 +344,20 @@ def _image_files(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def _placed_below(entry: Entry, base: Path) -> Entry:
-    """Name a file that no line named yet as it will be found from the new manifest."""
-    if entry.raw is not None:
+def _placed_below(entry: Entry, base: Path, *, relocate: bool) -> Entry:
+    """Name a file as it will be found from the new manifest: always where no line named it yet, else if asked."""
+    if entry.raw is not None and not relocate:
         return entry
-    mask = entry.mask
-    if mask is not None and mask.at is not None and is_local(mask.at):
-        mask = replace(mask, uri=_relative(mask.at, base))
-    source = _relative(entry.at, base) if entry.at is not None and is_local(entry.at) else entry.source
-    return replace(entry, source=source, mask=mask)
+
+    def moved(uri: str, at: str | None) -> str:
+        if at is None or not is_local(at) or not is_local(uri) or uri.startswith("file://") or os.path.isabs(uri):
+            return uri
+        if os.path.normpath(base / uri) == os.path.abspath(local_path(at)):
+            return uri
+        return _relative(at, base)
+
+    mask = entry.mask and replace(entry.mask, uri=moved(entry.mask.uri, entry.mask.at))
+    return replace(entry, source=moved(entry.source, entry.at), mask=mask)
 
 
 def _relative(location: str, base: Path) -> str:

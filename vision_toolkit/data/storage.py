@@ -7,14 +7,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound, Unsupported, VisionError
 
-__all__ = ["exists", "is_local", "local_path", "new_folder", "read_bytes", "write_file"]
+__all__ = ["check_folder", "exists", "is_local", "local_path", "new_folder", "read_bytes", "write_file"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
 
@@ -111,8 +111,43 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = F
     return target
 
 
+def check_folder(path: str | os.PathLike[str], *, overwrite: bool = False, names: Sequence[str] = ()) -> Path:
+    """Raise now what would keep :func:`new_folder` from making a folder later, after minutes of work.
+
+    Parameters
+    ----------
+    path, overwrite, names
+        as :func:`new_folder` takes them.
+
+    Returns
+    -------
+    Path
+        the folder's absolute path.
+
+    Raises
+    ------
+    Conflict
+        if the folder is there and may not be replaced.
+    Failed
+        if nothing can be written where it would be.
+    """
+    target = Path(os.path.abspath(local_path(path)))
+    _check_replaceable(target, overwrite=overwrite, names=names)
+    place = target.parent
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise Conflict(f"{place} is a file; name a folder.")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", dir=place):
+            pass
+    except OSError as error:
+        raise Failed(f"Nothing can be written into {place}: {error.strerror}. Name another folder.") from None
+    return target
+
+
 @contextlib.contextmanager
-def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False, mark: str | None = None) -> Iterator[Path]:
+def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False, names: Sequence[str] = ()) -> Iterator[Path]:
     """Yield a temporary folder that becomes ``path`` when the block ends well, and vanishes otherwise.
 
     Parameters
@@ -120,10 +155,10 @@ def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False, mark: s
     path
         the folder to make. An empty one is replaced.
     overwrite
-        replace a folder that is not empty, provided that it holds ``mark``: nothing that somebody else
-        put there is ever removed.
-    mark
-        name of the file that tells a folder of ours.
+        replace a folder that is not empty, provided that it holds the first of ``names`` and nothing besides
+        ``names``: nothing that somebody else put there is ever removed.
+    names
+        the files and folders that folders of this kind hold.
 
     Raises
     ------
@@ -133,14 +168,14 @@ def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False, mark: s
         if the disk refuses; nothing is left behind then.
     """
     target = Path(os.path.abspath(local_path(path)))
-    _check_replaceable(target, overwrite=overwrite, mark=mark)
+    _check_replaceable(target, overwrite=overwrite, names=names)
     with _clear_errors(str(target)):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", dir=target.parent))
         try:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
-            _check_replaceable(target, overwrite=overwrite, mark=mark)
+            _check_replaceable(target, overwrite=overwrite, names=names)
             old = None
             if target.exists():
                 old = temporary.with_name(temporary.name + ".old")
@@ -153,17 +188,19 @@ def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False, mark: s
             raise
 
 
-def _check_replaceable(target: Path, *, overwrite: bool, mark: str | None) -> None:
+def _check_replaceable(target: Path, *, overwrite: bool, names: Sequence[str]) -> None:
     if not target.exists():
         return
     if not target.is_dir():
         raise Conflict(f"{target} is a file; name a folder.")
-    if not any(target.iterdir()):
-        return
-    if not overwrite:
+    there = {child.name for child in target.iterdir()}
+    strange = sorted(there - set(names))
+    if strange and names:
+        raise Conflict(f"{target} holds {', '.join(strange[:3])}, so it was not made here and is left alone.")
+    if there and names and names[0] not in there:
+        raise Conflict(f"{target} holds no {names[0]}, so it was not made here and is left alone.")
+    if there and not (overwrite and names):
         raise Conflict(f"{target} exists and is not empty; give another name or overwrite=True.")
-    if mark is None or not (target / mark).is_file():
-        raise Conflict(f"{target} holds no {mark or 'mark'}, so it was not made here and is left alone.")
 
 
 def _at(location: str | os.PathLike[str]) -> Any:

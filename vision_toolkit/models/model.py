@@ -26,9 +26,10 @@ from vision_toolkit.models.runtime import Answer, Runtime, pack_arrays
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Model", "load", "true_mask"]
+__all__ = ["MODEL_FILES", "Model", "load", "true_mask"]
 
-MODEL_FILE = "model.json"
+MODEL_FILES = ("model.json", "backbone.onnx", "arrays.safetensors")
+"""What a model folder holds; the first tells what it is."""
 
 
 class Model:
@@ -193,7 +194,7 @@ class Model:
         Failed
             if the disk refuses; nothing is left behind then.
         """
-        with new_folder(folder, overwrite=overwrite, mark=MODEL_FILE) as temporary:
+        with new_folder(folder, overwrite=overwrite, names=MODEL_FILES) as temporary:
             self.write_files(temporary)
         return local_path(folder)
 
@@ -201,7 +202,7 @@ class Model:
         """Write the three files of the model into an existing folder."""
         (folder / "backbone.onnx").write_bytes(self._runtime.backbone)
         (folder / "arrays.safetensors").write_bytes(pack_arrays(self._runtime.arrays))
-        (folder / MODEL_FILE).write_text(json.dumps(self.info, indent=1, allow_nan=False), "utf-8")
+        (folder / MODEL_FILES[0]).write_text(json.dumps(self.info, indent=1, allow_nan=False), "utf-8")
 
     def show(self) -> Figure:
         """Show how good the model is; needs an evaluation.
@@ -264,7 +265,7 @@ def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> Model
     vision_toolkit.core.errors.NotFound: nowhere is no model folder: model.json, backbone.onnx, ... are missing.
     """
     root = local_path(folder)
-    missing = [name for name in (MODEL_FILE, "backbone.onnx", "arrays.safetensors") if not (root / name).is_file()]
+    missing = [name for name in MODEL_FILES if not (root / name).is_file()]
     if missing:
         raise NotFound(
             f"{root} is no model folder: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing."

@@ -26,13 +26,14 @@ from vision_toolkit.data.images import probe, read_mask
 from vision_toolkit.data.manifest import Manifest
 from vision_toolkit.metrics.evaluation import Evaluation
 from vision_toolkit.metrics.thresholds import Rule as ThresholdRule
+from vision_toolkit.metrics.thresholds import choose_threshold
 from vision_toolkit.models.backbone import load_backbone
 from vision_toolkit.models.decoder import Cells, favour_background, fit_decoder, held_out_types, truth_grid
 from vision_toolkit.models.features import Features, compute_features
 from vision_toolkit.models.memory import build_memory
 from vision_toolkit.models.model import Model, true_mask
 from vision_toolkit.models.runtime import FORMAT, Arrays, Runtime, describe, largest
-from vision_toolkit.models.verdict import METRICS, Groups, Verdict, fit_verdict, pick_threshold
+from vision_toolkit.models.verdict import METRICS, Groups, Verdict, fit_verdict
 
 __all__ = ["PRESETS", "Progress", "train"]
 
@@ -121,6 +122,8 @@ def train(
     """
     started = time.monotonic()
     settings = Settings.read()
+    if threads is not None and threads < 1:
+        raise Invalid(f"threads is a number from 1, or None; {threads} was given.")
     used = threads or settings.usable_threads()
     if weights == "auto":
         weights = settings.weights
@@ -178,7 +181,7 @@ def _plan(
         raise Invalid(f"There is no metric {metric!r}; there are: {', '.join(METRICS)}.")
     if task not in ("auto", *Task):
         raise Invalid(f"There is no task {task!r}; there are: auto, {', '.join(Task)}.")
-    pick_threshold(threshold, np.array([False]), np.zeros(1)) if isinstance(threshold, str) else None
+    choose_threshold(threshold, [False, True], [0.0, 1.0])  # an unknown rule is told before any work
     entries = Manifest(entry for entry in manifest if entry.is_labelled)
     counts = entries.counts()
     if counts["normal"] < FEWEST_NORMAL:
