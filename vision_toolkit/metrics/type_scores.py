@@ -29,7 +29,7 @@ def _undefined() -> Score:
     return Score(math.nan)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class TypeScore:
     """Hold how well one anomaly type was found, by pixels and by images.
 
@@ -49,8 +49,8 @@ class TypeScore:
 
     Examples
     --------
-    >>> TypeScore("scratch", 0.8, 0.6, 0.686, Score(0.52, 0.4, 0.64, 20), images=18).image_f1
-    undefined (n=0)
+    >>> TypeScore("scratch", 0.8, 0.6, 0.686, Score(0.52, 0.4, 0.64, 20), images=18)
+    TypeScore(scratch, 18 images: mean IoU 0.520 (0.400-0.640, n=20), pixel F1 0.686)
     """
 
     name: str
@@ -62,6 +62,11 @@ class TypeScore:
     image_precision: Score = field(default_factory=_undefined)
     image_recall: Score = field(default_factory=_undefined)
     image_f1: Score = field(default_factory=_undefined)
+
+    def __repr__(self) -> str:
+        pixels = "undefined" if math.isnan(self.f1) else f"{self.f1:.3f}"
+        images = f"{self.images} image{'s' * (self.images != 1)}"
+        return f"TypeScore({self.name}, {images}: mean IoU {self.aiou!r}, pixel F1 {pixels})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain facts, ready for JSON: None where undefined."""

@@ -128,7 +128,9 @@ def train(
     if weights == "auto":
         weights = settings.weights
     plan = _plan(manifest, task, preset, metric, threshold, budget)
-    with _told(progress) as tell, threadpool_limits(used):
+    # The network has its own threads. numpy's products are many and small: there, more threads wait for one another
+    # (on a busy machine five times as long in all).
+    with _told(progress) as tell, threadpool_limits(1):
         tell(0.0, "loading the backbone")
         backbone, warning = load_backbone(weights, height=plan.height, width=plan.width, cache=settings.cache)
         if warning:
@@ -265,16 +267,15 @@ def _learn(
     groups = _describe(features, distances)
     normal = ~plan.is_anomaly
     tell(0.65, "choosing the verdict")
-    with threadpool_limits(1):  # thousands of tiny products: more threads only wait for one another
-        verdict = fit_verdict(
-            groups,
-            plan.is_anomaly,
-            folds,
-            metric=metric,
-            threshold=threshold,
-            seed=seed,
-            enough=lambda: plan.seconds is not None and time.monotonic() - started > plan.seconds,
-        )
+    verdict = fit_verdict(
+        groups,
+        plan.is_anomaly,
+        folds,
+        metric=metric,
+        threshold=threshold,
+        seed=seed,
+        enough=lambda: plan.seconds is not None and time.monotonic() - started > plan.seconds,
+    )
     memory = build_memory(features.patches, np.flatnonzero(normal).tolist(), rng=_rng(seed, FOLDS))
     arrays: Arrays = {"memory": np.ascontiguousarray(memory.turned.T), "memory_scale": memory.scale}
     arrays["bias"] = np.array([verdict.rule.bias], np.float32)
@@ -283,8 +284,7 @@ def _learn(
     predicted: list[NDArray[np.float32]] | None = None
     if plan.task is Task.SEGMENTATION:
         tell(0.7, "learning the anomaly types")
-        with threadpool_limits(1):
-            predicted = _learn_types(plan, features, distances, folds, seed, arrays)
+        predicted = _learn_types(plan, features, distances, folds, seed, arrays)
     tell(0.88, "judging held-out images")
     map_level = float(np.quantile(groups["distance"][normal, 0], 0.9))
     evaluation = _cross_validated(plan, features, verdict, distances, map_level, predicted, seed)

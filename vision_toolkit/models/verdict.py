@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
 
 from vision_toolkit.core.errors import Failed, Invalid
 from vision_toolkit.metrics import scores as metric_scores
@@ -143,8 +145,6 @@ def memory_rule(largest: NDArray[np.floating]) -> LinearRule:
 
 def calibrate(logits: NDArray[np.float64], is_anomaly: NDArray[np.bool_]) -> Calibration:
     """Fit a sigmoid to held-out logits (Platt, 1999: smoothed targets, so that separable data stay finite)."""
-    from scipy.optimize import minimize
-
     positives, negatives = int(is_anomaly.sum()), int((~is_anomaly).sum())
     target = np.where(is_anomaly, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     centre, spread = float(logits.mean()), max(float(logits.std()), 1e-9)
@@ -313,8 +313,6 @@ def pick_threshold(rule: ThresholdRule, is_anomaly: NDArray[np.bool_], scores: N
 
 
 def _fit_linear(groups: Groups, is_anomaly: NDArray[np.bool_]) -> LinearRule:
-    from sklearn.linear_model import LogisticRegression
-
     columns = np.concatenate([np.asarray(values, np.float64) for values in groups.values()], axis=1)
     mean, spread = columns.mean(axis=0), columns.std(axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)
