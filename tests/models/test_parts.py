@@ -19,6 +19,7 @@ from vision_toolkit.models.runtime import (
     Memory,
     decode_types,
     describe,
+    describe_types,
     largest,
     pack_arrays,
     resize_scores,
@@ -118,6 +119,17 @@ def test_an_image_is_described_by_its_oddest_patches():
     assert groups["patch"].shape == (9,) and groups["global"].tolist() == [1.0] * 4
 
 
+def test_painted_cells_are_described_by_log_odds():
+    clean, painted = np.zeros((20, 20, 3), np.float32), np.zeros((20, 20, 3), np.float32)
+    clean[..., 0] = 1.0
+    painted[..., 0], painted[5, 5] = 0.9, (0.2, 0.7, 0.1)
+    painted[..., 1] = 1 - painted[..., 0] - painted[..., 2]
+    assert describe_types(clean) == pytest.approx(np.full(5, np.log(1e-4 / (1 - 1e-4))), rel=1e-4)
+    odds = describe_types(painted)
+    assert odds[0] == pytest.approx(np.log(0.8 / 0.2), rel=1e-4)
+    assert odds[-1] == pytest.approx(np.log((0.8 + 19 * 0.1) / 20 / (1 - (0.8 + 19 * 0.1) / 20)), rel=1e-4)
+
+
 def drawn_groups(n: int, *, signal: float, seed: int = 0):
     rng = np.random.default_rng(seed)
     truth = np.arange(n) % 2 == 1
@@ -130,8 +142,9 @@ def drawn_groups(n: int, *, signal: float, seed: int = 0):
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_each_candidate_learns_what_there_is(name):
     groups, truth, _ = drawn_groups(200, signal=6.0)
-    if CANDIDATES[name] in (("distance",), ("global",), ()):
-        groups = {"distance": groups["patch"][:, :6], "global": groups["patch"], "patch": groups["patch"]}
+    if CANDIDATES[name] != ("patch",):
+        known = groups["patch"]
+        groups = {"distance": known[:, :6], "global": known, "patch": known, "painted": known[:, :5]}
     rule = fit_candidate(name, groups, truth)
     assert ((rule.logits(groups) > np.median(rule.logits(groups))) == truth).mean() > 0.95
 
@@ -153,7 +166,8 @@ def test_the_verdict_finds_the_group_that_knows_and_says_why():
     groups, truth, folds = drawn_groups(80, signal=5.0)
     verdict = fit_verdict(groups, truth, folds, metric="f1", threshold="best_f1", seed=0)
     assert verdict.name in ("middle layers", "all features", "blend") and verdict.name in verdict.why
-    assert [one["name"] for one in verdict.tried] == list(CANDIDATES)
+    without_types = [name for name in CANDIDATES if name != "painted types"]
+    assert [one["name"] for one in verdict.tried] == without_types
     assert ((verdict.scores >= verdict.thresholds) == truth).mean() > 0.9
     assert 0.0 < verdict.threshold < 1.0
 

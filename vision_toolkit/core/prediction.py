@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_toolkit.core.entry import Region, Tag
-from vision_toolkit.core.errors import Invalid, Unsupported
-from vision_toolkit.core.mask import Mask
+from vision_toolkit.core.entry import Entry, Region, Tag
+from vision_toolkit.core.errors import Invalid, Unsupported, VisionError
+from vision_toolkit.core.mask import BACKGROUND, Mask
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Prediction", "Task"]
 
@@ -117,6 +122,85 @@ class Prediction:
             facts["areas"] = {name: round(area, 6) for name, area in self.areas().items()}
         return facts
 
+    def show(self, image: Any = None, *, truth: Mask | None = None) -> Figure:
+        """Show the image beside what was said of it: the heat map, then the mask with its types and areas.
+
+        Parameters
+        ----------
+        image
+            what was predicted: :class:`~vision_toolkit.Entry`, path, URI, bytes, array or PIL image. By default
+            it is read from ``source``; a manifest may name an image by a path that only the manifest can find,
+            and then it has to be given.
+        truth
+            the true mask, outlined over the predicted one. By default it is read where ``image`` is an entry
+            with painted types; a prediction without a mask has it outlined over the image.
+
+        Returns
+        -------
+        Figure
+            one to three panels side by side.
+
+        Raises
+        ------
+        Invalid
+            if the image is needed and cannot be found, is another entry's, or a mask is not of its size.
+
+        Examples
+        --------
+        >>> p = Prediction(Task.CLASSIFICATION, score=0.9, threshold=0.6, map=np.eye(2, dtype=np.float32))
+        >>> [ax.get_title("left") for ax in p.show(np.zeros((8, 8, 3), np.uint8)).axes]
+        ['anomaly, score 0.90 (threshold 0.60)', 'heat map']
+        """
+        from vision_toolkit.data.images import read_image, read_mask
+        from vision_toolkit.plots import show_overlay
+        from vision_toolkit.plots.style import detached
+
+        picture = read_image(image) if image is not None else self._own_image(read_image)
+        size = (picture.shape[1], picture.shape[0])
+        if isinstance(image, Entry):
+            if self.source is not None and _file_name(self.source) not in map(
+                _file_name, (image.source, image.location)
+            ):
+                raise Invalid(
+                    f"The prediction is of {self.source!r}, the entry is {image.source!r}; give its own entry."
+                )
+            if truth is None and image.types and image.mask is not None:
+                truth = read_mask(image.mask, size=size)
+        for name, mask in (("predicted mask", self.mask), ("truth", truth)):
+            if mask is not None and mask.size != size:
+                raise Invalid(
+                    f"The {name} is {mask.size[0]}x{mask.size[1]}, the image {size[0]}x{size[1]}; give the image that "
+                    "was predicted, and a truth of its size."
+                )
+        panels: list[tuple[str, dict[str, Any]]] = [(self._headline(), {"truth": truth if self.mask is None else None})]
+        panels += [("heat map", {"map": self.map})] if self.map is not None else []
+        panels += [("mask", {"mask": self.mask, "truth": truth})] if self.mask is not None else []
+        # The first panel brings its figure; the others are fitted in beside it.
+        axes = show_overlay(picture, title=panels[0][0], **panels[0][1])
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        grid = figure.add_gridspec(1, len(panels))
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(4.8 * len(panels), 4.8 * height / width)
+        axes.set_subplotspec(grid[0])
+        for column, (title, laid) in enumerate(panels[1:], 1):
+            show_overlay(picture, title=title, ax=figure.add_subplot(grid[column]), **laid)
+        return detached(figure)
+
+    def _own_image(self, read: Callable[[str], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        if self.source is None:
+            raise Invalid("This prediction names no image; give the image: p.show(image).")
+        try:
+            return read(self.source)
+        except VisionError as error:
+            raise Invalid(f"{error} Give the image: p.show(entry), or its path or pixels.") from None
+
+    def _headline(self) -> str:
+        if self.score is None or self.threshold is None:
+            return f"{len(self.tags)} tags, {len(self.regions)} regions"
+        verdict = "anomaly" if self.is_anomalous else "normal"
+        return f"{verdict}, score {self.score:.2f} (threshold {self.threshold:.2f})"
+
     def _verdict(self) -> tuple[float, float]:
         if self.score is None or self.threshold is None:
             raise Unsupported(
@@ -130,3 +214,24 @@ class Prediction:
         verdict = "anomaly" if self.is_anomalous else "normal"
         types = "".join(f", {name} {area:.2%}".replace("%", " %") for name, area in list(self.areas().items())[1:])
         return f"Prediction({verdict}, confidence {self.confidence:.3f}, score {self.score:.3f}{types})"
+
+    def _repr_html_(self) -> str:
+        facts: dict[str, str] = {}
+        if self.score is not None and self.threshold is not None:
+            facts["verdict"] = "anomaly" if self.is_anomalous else "normal"
+            facts["confidence"] = f"{self.confidence:.2f}"
+            facts["score"] = f"{self.score:.2f} (anomaly from {self.threshold:.2f})"
+        facts |= {name: f"{area:.2%} of the image" for name, area in self.areas().items() if name != BACKGROUND}
+        counted = {"tags": ", ".join(tag.name for tag in self.tags), "regions": len(self.regions) or ""}
+        facts |= {name: str(value) for name, value in counted.items() if value}
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
+            for name, value in facts.items()
+        )
+        # Where it lies on this machine is nobody's business in a notebook that travels.
+        name = _file_name(self.source or "")
+        return f"<table><caption>{escape(name or 'Prediction')}</caption>{rows}</table>"
+
+
+def _file_name(source: str) -> str:
+    return source.replace("\\", "/").rstrip("/").rpartition("/")[2]

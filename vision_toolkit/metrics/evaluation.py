@@ -331,6 +331,7 @@ class Evaluation:
         import matplotlib.pyplot as plt
 
         from vision_toolkit.plots import charts
+        from vision_toolkit.plots.style import detached
 
         figure, ((matrix, histogram), (pr, roc)) = plt.subplots(2, 2, figsize=(10, 8), layout="constrained")
         for ax in (matrix, histogram, pr, roc):
@@ -349,7 +350,7 @@ class Evaluation:
             area = float(self.average_precision)
             charts.pr_curve(curve.recall, curve.precision, ax=pr, average_precision=area, point=here)
             charts.roc_curve(rates.fpr, rates.tpr, ax=roc, auc=float(self.roc_auc))
-        return figure
+        return detached(figure)
 
     def __repr__(self) -> str:
         named = self._named_scores()

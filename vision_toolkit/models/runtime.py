@@ -26,7 +26,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-__all__ = ["Answer", "Runtime", "describe", "main", "pack_arrays", "pixels", "unpack_arrays"]
+__all__ = ["Answer", "Runtime", "describe", "describe_types", "main", "pack_arrays", "pixels", "unpack_arrays"]
 
 FORMAT = 1
 MAX_PIXELS = 89_000_000
@@ -92,14 +92,14 @@ class Runtime:
     ) -> Answer:
         distances = self._memory.distances(patches)
         facts = describe(patches, vector, distances)
+        small = decode_types(fine, patches, distances, self.arrays) if "decoder_1" in self.arrays else None
+        if small is not None:
+            facts["painted"] = describe_types(small)
         logit = float(self.arrays["bias"][0])
         for group in self.info["verdict"]["groups"]:
             logit += float(facts[group] @ self.arrays[f"weights_{group}"])
         height, width = image.shape[:2]
-        ids = None
-        if "decoder_1" in self.arrays:
-            small = decode_types(fine, patches, distances, self.arrays)
-            ids = largest(small, width, height)
+        ids = largest(small, width, height) if small is not None else None
         return {
             "score": sigmoid(logit),
             "map": np.clip(distances * (0.5 / self.info["map_level"]), 0.0, 1.0).astype(np.float32),
@@ -153,6 +153,14 @@ def describe(
         "global": np.asarray(vector, np.float32),
         "patch": np.concatenate([flat.mean(axis=0), flat.max(axis=0), flat.std(axis=0)]).astype(np.float32),
     }
+
+
+def describe_types(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Describe one image by how surely anything is painted: log-odds of the surest cell and of the surest shares."""
+    odds = np.sort((1.0 - probabilities[..., 0]).ravel())[::-1].astype(np.float64)
+    shares = [odds[: max(1, round(len(odds) * share))].mean() for share in (0.0005, 0.002, 0.01, 0.05)]
+    found = np.clip(np.array([odds[0], *shares]), 1e-4, 1 - 1e-4)
+    return np.asarray(np.log(found / (1 - found)), np.float32)
 
 
 def pixel_features(

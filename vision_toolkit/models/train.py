@@ -32,8 +32,16 @@ from vision_toolkit.models.decoder import Cells, favour_background, fit_decoder,
 from vision_toolkit.models.features import Features, compute_features
 from vision_toolkit.models.memory import build_memory
 from vision_toolkit.models.model import Model, true_mask
-from vision_toolkit.models.runtime import FORMAT, Arrays, Runtime, describe, largest
-from vision_toolkit.models.verdict import METRICS, Groups, Verdict, fit_verdict
+from vision_toolkit.models.runtime import (
+    FORMAT,
+    Arrays,
+    Runtime,
+    decode_types,
+    describe,
+    describe_types,
+    largest,
+)
+from vision_toolkit.models.verdict import METRICS, Verdict, fit_verdict
 
 __all__ = ["PRESETS", "Progress", "train"]
 
@@ -266,7 +274,13 @@ def _learn(
     distances = _held_out_distances(plan, features, folds, seed, tell)
     groups = _describe(features, distances)
     normal = ~plan.is_anomaly
-    tell(0.65, "choosing the verdict")
+    arrays: Arrays = {}
+    predicted: list[NDArray[np.float32]] | None = None
+    if plan.task is Task.SEGMENTATION:
+        tell(0.65, "learning the anomaly types")
+        predicted = _learn_types(plan, features, distances, folds, seed, arrays)
+        groups |= {"painted": np.stack([describe_types(one) for one in predicted])}
+    tell(0.83, "choosing the verdict")
     verdict = fit_verdict(
         groups,
         plan.is_anomaly,
@@ -277,14 +291,10 @@ def _learn(
         enough=lambda: plan.seconds is not None and time.monotonic() - started > plan.seconds,
     )
     memory = build_memory(features.patches, np.flatnonzero(normal).tolist(), rng=_rng(seed, FOLDS))
-    arrays: Arrays = {"memory": np.ascontiguousarray(memory.turned.T), "memory_scale": memory.scale}
+    arrays |= {"memory": np.ascontiguousarray(memory.turned.T), "memory_scale": memory.scale}
     arrays["bias"] = np.array([verdict.rule.bias], np.float32)
     for group, weights in verdict.rule.weights.items():
         arrays[f"weights_{group}"] = weights.astype(np.float32)
-    predicted: list[NDArray[np.float32]] | None = None
-    if plan.task is Task.SEGMENTATION:
-        tell(0.7, "learning the anomaly types")
-        predicted = _learn_types(plan, features, distances, folds, seed, arrays)
     tell(0.88, "judging held-out images")
     map_level = float(np.quantile(groups["distance"][normal, 0], 0.9))
     evaluation = _cross_validated(plan, features, verdict, distances, map_level, predicted, seed)
@@ -312,7 +322,7 @@ def _held_out_distances(
     return distances
 
 
-def _describe(features: Features, distances: NDArray[np.float32]) -> Groups:
+def _describe(features: Features, distances: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
     described = [
         describe(np.asarray(patches, np.float32), vector, distance)
         for patches, vector, distance in zip(features.patches, features.vectors, distances, strict=True)
@@ -341,10 +351,12 @@ def _learn_types(
     held_out, bias = held_out_types(part, folds[known] % 3, classes, seed=seed)
     arrays |= fit_decoder(cells, known.tolist(), classes, seed=seed)
     arrays["decoder_2_bias"][0] += bias
-    predicted = [np.zeros(0, np.float32)] * len(plan.entries)
-    for position, said in zip(known.tolist(), held_out, strict=True):
-        predicted[position] = favour_background(said, bias)
-    return predicted
+    predicted = {
+        position: favour_background(said, bias) for position, said in zip(known.tolist(), held_out, strict=True)
+    }
+    for position in np.flatnonzero(~usable).tolist():  # no decoder has seen these
+        predicted[position] = decode_types(*cells.parts(position), arrays)
+    return [predicted[position] for position in range(len(plan.entries))]
 
 
 def _taken(array: NDArray[np.floating], positions: NDArray[np.intp]) -> NDArray[np.floating]:
@@ -366,7 +378,7 @@ def _cross_validated(
     def predictions() -> Iterator[Prediction]:
         for position in range(len(plan.entries)):
             mask = None
-            if predicted is not None and predicted[position].size:
+            if predicted is not None:
                 ids = largest(predicted[position], *features.sizes[position])
                 mask = Mask(ids, (BACKGROUND, *plan.types), plan.colours)
             yield Prediction(

@@ -33,16 +33,20 @@ __all__ = [
 ]
 
 Groups = Mapping[str, NDArray[np.float32]]
-"""Feature groups of n images, (n, k) each: distance, global, patch."""
+"""Feature groups of n images, (n, k) each: distance, global, patch, and painted where types are decoded."""
 
 CANDIDATES: dict[str, tuple[str, ...]] = {
     "patch distances": ("distance",),
     "last layer": ("global",),
     "middle layers": ("patch",),
-    "all features": ("distance", "global", "patch"),
+    "painted types": ("painted",),
+    "all features": ("distance", "global", "patch", "painted"),
     "blend": (),
 }
-"""Name of a candidate to the feature groups that its linear rule sees; the blend is the mean of the single groups."""
+"""Name of a candidate to the feature groups that its linear rule sees, as far as they are there.
+
+The blend is the mean of the single groups.
+"""
 
 
 FEWEST_ANOMALIES = 4
@@ -119,7 +123,7 @@ def fit_candidate(name: str, groups: Groups, is_anomaly: NDArray[np.bool_]) -> L
     """Fit one candidate of :data:`CANDIDATES` by logistic regression, both classes counting the same."""
     wanted = CANDIDATES[name]
     if wanted:
-        return _fit_linear({group: groups[group] for group in wanted}, is_anomaly)
+        return _fit_linear({group: groups[group] for group in wanted if group in groups}, is_anomaly)
     weights: dict[str, NDArray[np.float64]] = {}
     bias = 0.0
     for group in groups:
@@ -192,7 +196,8 @@ def fit_verdict(
     """
     rules: dict[str, LinearRule] = {}
     logits: dict[str, NDArray[np.float64]] = {}
-    for name in CANDIDATES if int(is_anomaly.sum()) >= FEWEST_ANOMALIES else ():
+    possible = [name for name, wanted in CANDIDATES.items() if not wanted or any(group in groups for group in wanted)]
+    for name in possible if int(is_anomaly.sum()) >= FEWEST_ANOMALIES else ():
         if rules and enough():
             break
         held_out = np.zeros(len(is_anomaly))

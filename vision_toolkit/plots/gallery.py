@@ -14,7 +14,7 @@ from vision_toolkit.core import Invalid
 from vision_toolkit.core.mask import hex_to_rgb
 from vision_toolkit.plots.charts import clipped
 from vision_toolkit.plots.overlay import as_rgb
-from vision_toolkit.plots.style import INK, quiet
+from vision_toolkit.plots.style import INK, detached, quiet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,7 +103,7 @@ def contact_sheet(
                 ax.text(start, base, "\n".join(heads[index]), fontsize=8.5, color=INK, va="bottom", linespacing=1.15)
         # Each picture set the limits anew.
         ax.set(xlim=(0, width), ylim=(height, 0))
-    return figure
+    return detached(figure)
 
 
 def _check(

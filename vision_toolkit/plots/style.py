@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["ANOMALY", "FAINT", "INK", "MUTED", "NORMAL", "dress", "new_axes", "quiet"]
+__all__ = ["ANOMALY", "FAINT", "INK", "MUTED", "NORMAL", "detached", "dress", "new_axes", "quiet"]
 
 INK = "#1F2933"
 """Text and what matters."""
@@ -75,6 +75,22 @@ def new_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
         _, made = plt.subplots(figsize=size, layout="constrained")
         return dress(made)
     return dress(ax)
+
+
+def detached(figure: Figure) -> Figure:
+    """Take a finished figure off pyplot's list, so that a notebook draws it once: as the value of the cell.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> figure = detached(plt.figure())
+    >>> plt.fignum_exists(figure.number)
+    False
+    """
+    import matplotlib.pyplot as plt
+
+    plt.close(figure)
+    return figure
 
 
 def dress(ax: Axes) -> Axes:
