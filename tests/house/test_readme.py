@@ -27,7 +27,6 @@ def test_the_names_in_the_readme_exist() -> None:
     assert {"load_dataset", "train", "load"} <= named <= set(vision_toolkit.__all__)
 
 
-@pytest.mark.slow  # trains a model
 def test_the_python_of_the_readme_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@
 :mod:`.model`             ``Model``: predict, evaluate, threshold, save; ``load``
 :mod:`.runtime`           all that runs at prediction time, in one stand-alone file
 :mod:`.backbone`          any timm network as one ONNX graph of features
+:mod:`.filters`           fixed filters: what there is without pretrained weights
 :mod:`.features`          run the backbone over a manifest, once
 :mod:`.memory`            memory of normal patches: heat maps
 :mod:`.verdict`           candidates, cross-validation, calibration, threshold
