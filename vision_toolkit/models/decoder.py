@@ -25,8 +25,8 @@ HIDDEN = 64
 PER_IMAGE = 800
 """Cells an image of which at most a half are painted ones."""
 MOST_CELLS = 80_000
-BATCH = 256
-STEPS = 4_000
+BATCH = 512
+STEPS = 2_000
 """Steps of the optimizer that are enough; few cells are gone through more often."""
 COVERED = 0.35
 """Share of a cell that a type must cover to be its truth: below a half, or thin scratches would vanish."""
@@ -75,7 +75,7 @@ def fit_decoder(cells: Cells, positions: Sequence[int], classes: int, *, seed: i
     mean, scale = columns.mean(axis=0), np.maximum(columns.std(axis=0), 1e-6)
     rounds = int(np.clip(STEPS * BATCH / len(columns), 10, 200))
     model = MLPClassifier(
-        (HIDDEN,), alpha=1e-3, batch_size=BATCH, learning_rate_init=2e-3, max_iter=rounds, random_state=seed
+        (HIDDEN,), alpha=1e-3, batch_size=BATCH, learning_rate_init=3e-3, max_iter=rounds, random_state=seed
     )
     present = np.unique(labels)
     arrays: Arrays = {"decoder_mean": mean, "decoder_scale": scale}
