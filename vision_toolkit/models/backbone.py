@@ -111,7 +111,7 @@ def load_backbone(
         except (Failed, Unsupported) as error:
             sentence = (
                 f"There are no pretrained weights ({str(error).rstrip('.')}), so fixed filters that never learned to "
-                "see are used instead: scores will be lower. Give weights='file.safetensors', or connect once."
+                "see are used instead: scores are mostly lower. Give weights='file.safetensors', or connect once."
             )
             return _filters(), sentence
     if weights is None:
