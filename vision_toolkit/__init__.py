@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from vision_toolkit.core.mask import Mask
     from vision_toolkit.core.prediction import Prediction, Task
     from vision_toolkit.core.settings import Settings
+    from vision_toolkit.curation.report import Curation, curate
     from vision_toolkit.curation.split import k_fold, train_test_split
+    from vision_toolkit.data.check import check_file
+    from vision_toolkit.data.convert import read_dataset, read_splits, write_dataset
     from vision_toolkit.data.manifest import Manifest
+    from vision_toolkit.data.repair import plan_repair
     from vision_toolkit.data.synthetic import load_dataset
     from vision_toolkit.metrics.evaluation import Evaluation
     from vision_toolkit.models.model import Model, load
@@ -32,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Conflict",
+    "Curation",
     "Entry",
     "Evaluation",
     "Failed",
@@ -51,18 +56,25 @@ __all__ = [
     "Unsupported",
     "VisionError",
     "__version__",
+    "check_file",
     "contact_sheet",
+    "curate",
     "k_fold",
     "load",
     "load_dataset",
     "overlay",
+    "plan_repair",
+    "read_dataset",
+    "read_splits",
     "train",
     "train_test_split",
+    "write_dataset",
 ]
 
 # Where each name lives. Strings, so that nothing is imported before it is asked for.
 _NAMES = {
     "Conflict": "vision_toolkit.core.errors:Conflict",
+    "Curation": "vision_toolkit.curation.report:Curation",
     "Entry": "vision_toolkit.core.entry:Entry",
     "Evaluation": "vision_toolkit.metrics.evaluation:Evaluation",
     "Failed": "vision_toolkit.core.errors:Failed",
@@ -81,13 +93,19 @@ _NAMES = {
     "Task": "vision_toolkit.core.prediction:Task",
     "Unsupported": "vision_toolkit.core.errors:Unsupported",
     "VisionError": "vision_toolkit.core.errors:VisionError",
+    "check_file": "vision_toolkit.data.check:check_file",
     "contact_sheet": "vision_toolkit.plots:contact_sheet",
+    "curate": "vision_toolkit.curation.report:curate",
     "k_fold": "vision_toolkit.curation.split:k_fold",
     "load": "vision_toolkit.models.model:load",
     "load_dataset": "vision_toolkit.data.synthetic:load_dataset",
     "overlay": "vision_toolkit.plots:overlay",
+    "plan_repair": "vision_toolkit.data.repair:plan_repair",
+    "read_dataset": "vision_toolkit.data.convert:read_dataset",
+    "read_splits": "vision_toolkit.data.convert:read_splits",
     "train": "vision_toolkit.models.train:train",
     "train_test_split": "vision_toolkit.curation.split:train_test_split",
+    "write_dataset": "vision_toolkit.data.convert:write_dataset",
 }
 _ROOMS = ("core", "curation", "data", "metrics", "models", "plots")
 

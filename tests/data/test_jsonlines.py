@@ -26,7 +26,7 @@ def rules(text: str) -> set[str]:
 
 
 def labelled(name: object, *, value: object = 1, key: str = "anomaly_label", **meta: object) -> str:
-    return line(**{key: value, f"{key}-metadata": {"class-name": name, "type": CLASS} | meta})
+    return line(**{key: value, f"{key}-metadata": {"class-name": name, "type": CLASS, "human-annotated": "yes"} | meta})
 
 
 @pytest.mark.parametrize("said", ["anomaly", "Anomaly", "ANOMALY", " anomaly "])
@@ -83,7 +83,8 @@ def test_masks_as_they_really_come():
     )
     entry, findings = read_line(text)
     assert entry is not None and entry.mask == MaskRef("s3://bucket/m.png", {"cracked": "#23A436"})
-    assert [f.rule for f in findings] == ["no-background"]
+    told = {"no-human-annotated", "no-background", "no-confidence", "odd-date"}
+    assert {f.rule for f in findings} == told and all(f.severity == "info" for f in findings)
 
 
 def test_types_are_in_the_order_of_their_numbers_and_background_is_none():
@@ -95,7 +96,7 @@ def test_types_are_in_the_order_of_their_numbers_and_background_is_none():
     text = line(m_ref="m.png", m_ref_metadata={"internal-color-map": colours, "type": MASK})
     entry, _ = read_line(text)
     assert entry is not None and entry.types == ("early", "late")
-    assert rules(text) == {"mask-without-label"}
+    assert rules(text) == {"mask-without-label", "no-confidence", "no-human-annotated"}
 
 
 def test_boxes_of_ground_truth_become_regions():
@@ -104,6 +105,7 @@ def test_boxes_of_ground_truth_become_regions():
         "annotations": [{"class_id": 0, "left": 20, "top": 10, "width": 100, "height": 50}],
     }
     meta = {"class-map": {"0": "pore"}, "objects": [{"confidence": 0.5}], "type": "groundtruth/object-detection"}
+    meta["human-annotated"] = "yes"
     entry, findings = read_line(line(boxes=value, boxes_metadata=meta))
     assert entry is not None and not findings
     assert entry.regions == (Region.box("pore", left=0.1, top=0.1, width=0.5, height=0.5, confidence=0.5),)
@@ -211,7 +213,7 @@ def test_relabelling_changes_two_keys_of_an_old_line():
     entry, _ = read_line(text)
     assert entry is not None
     assert json.loads(write_line(entry.relabelled("anomaly"))) == json.loads(text) | {
-        "auto-label-metadata": {"class-name": "anomaly", "type": CLASS, "job-name": "labeling-job/auto-label"}
+        "auto-label-metadata": json.loads(text)["auto-label-metadata"] | {"class-name": "anomaly"}
     }
     assert json.loads(write_line(entry.relabelled("unlabelled"))) == {"source-ref": "s3://bucket/1.png"}
 
@@ -243,6 +245,6 @@ def test_amazons_own_lines(name):
     for text in (COOKIES / "manifests" / f"{name}.manifest").read_text("utf-8").splitlines():
         entry, findings = read_line(text)
         assert entry is not None and write_line(entry) == text
-        assert {f.rule for f in findings} <= {"no-background"}
+        assert {f.rule for f in findings} <= {"no-background", "no-confidence", "odd-date", "odd-key"}
         assert (entry.label is Label.ANOMALY) == ("/anomaly-" in entry.source)
         assert entry.types == (("cracked",) if entry.label is Label.ANOMALY and name != "train_class" else ())

@@ -62,7 +62,8 @@ def test_any_mixture_of_lines_is_written_back(tmp_path, lines, newline):
     copy = manifest.write(tmp_path / "b.manifest", overwrite=True)
     assert copy.read_bytes() == source.read_bytes()
     assert len(manifest) == sum(GOOD in one for one in lines)
-    told = {f.line for f in manifest.check(images=False) if f.line and f.rule != "value-ignored"}
+    ours = ("value-ignored", "no-type", "no-human-annotated", "source-twice")
+    told = {f.line for f in manifest.check(look="none") if f.line and f.rule not in ours}
     file_lines = source.read_text().split("\n")
     if file_lines[-1] == "":
         file_lines.pop()
@@ -72,8 +73,8 @@ def test_any_mixture_of_lines_is_written_back(tmp_path, lines, newline):
 def test_bad_lines_are_findings_with_their_numbers_and_stop_nothing(tmp_path):
     manifest = Manifest.read(write(tmp_path / "m", f"{GOOD}\nnot json\n\n{{}}\n{GOOD}\n"))
     assert len(manifest) == 2
-    told = [(f.line, f.rule) for f in manifest.check(images=False) if f.severity != "info" and f.line]
-    assert told == [(2, "not-json"), (4, "no-source")]
+    told = [(f.line, f.rule) for f in manifest.check(look="none") if f.severity != "info" and f.line]
+    assert told == [(2, "not-json"), (4, "no-source"), (5, "source-twice")]
 
 
 def test_an_edit_leaves_every_other_line_to_the_letter(tmp_path):
@@ -227,7 +228,8 @@ class TestCheck:
         assert {(3, "odd-size"), (3, "sizes-differ"), (4, "unreadable-image"), (5, "unreadable-image")} == told
 
     def test_masks_are_looked_at(self, tmp_path):
-        picture(tmp_path / "a.png")
+        for i in range(5):
+            picture(tmp_path / f"a{i}.png")
         good = Mask(np.eye(80, 96, dtype=np.uint8), ("background", "crack"))
         write(tmp_path / "good.png", encode_mask(good))
         write(tmp_path / "size.png", encode_mask(good.resized(48, 40)))
@@ -235,11 +237,11 @@ class TestCheck:
         write(tmp_path / "broken.png", "no image")
         colours = {"crack": "#23A436"}
         entries = [
-            Entry("a.png", Label.ANOMALY, mask=MaskRef(f"{n}.png", colours))
-            for n in ("good", "size", "blank", "broken", "gone")
+            Entry(f"a{i}.png", Label.ANOMALY, mask=MaskRef(f"{n}.png", colours))
+            for i, n in enumerate(("good", "size", "blank", "broken", "gone"))
         ]
         told = {(f.line, f.rule) for f in self.manifest(tmp_path, *entries).check() if f.line}
-        assert told == {(2, "bad-mask"), (3, "empty-mask"), (4, "bad-mask"), (5, "missing-mask")}
+        assert told == {(2, "mask-size"), (3, "empty-mask"), (4, "bad-mask"), (5, "missing-mask")}
 
     def test_a_dummy_mask_needs_no_file(self, tmp_path):
         picture(tmp_path / "a.png")
@@ -250,7 +252,9 @@ class TestCheck:
         assert rules(Manifest()) == {"empty"}
         picture(tmp_path / "a.png")
         manifest = self.manifest(tmp_path, Entry("a.png", Label.ANOMALY), Entry("a.png"))
-        assert {"source-twice", "no-normal", "unlabelled", "few-images"} <= rules(manifest)
+        assert {"source-conflict", "no-normal", "unlabelled", "few-images"} <= rules(manifest)
+        manifest = self.manifest(tmp_path, Entry("a.png", Label.NORMAL), Entry("b.png"), Entry("a.png", Label.NORMAL))
+        assert [(f.line, f.rule) for f in manifest.check() if f.rule.startswith("source")] == [(3, "source-twice")]
 
 
 def test_it_is_an_immutable_sequence_of_entries():

@@ -37,7 +37,7 @@ DOORS = {
     "torchvision": ("models/", "analysis/engines/"),
     "timm": ("models/", "analysis/engines/"),
     "PIL": ("data/", "plots/", "models/runtime.py"),
-    "msgspec": ("data/jsonlines.py", "services/"),
+    "msgspec": ("data/jsonlines.py", "data/usual.py", "services/"),
     "sqlalchemy": ("workspace/records/",),
     "ray": ("workspace/runners/ray.py",),
     "grpc": ("services/edge/",),
@@ -58,6 +58,8 @@ SHOWN_WITH = (f"{PACKAGE}.plots", f"{PACKAGE}.data.images", "pandas")
 STAND_ALONE = {"models/runtime.py": {"numpy", "onnxruntime", "PIL"}}
 
 REGISTRY_STRING = re.compile(rf"{PACKAGE}(\.\w+)+(:\w+(\.\w+)*)?")
+# Names of entry point groups, under which other packages register: they look like modules, but are none.
+GROUPS = {f"{PACKAGE}.formats"}
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def _names(node: ast.AST, package: list[str]) -> list[str]:
         base = package[: len(package) - node.level + 1] if node.level else []
         start = ".".join([*base, *([node.module] if node.module else [])])
         return [f"{start}.{alias.name}" for alias in node.names]
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in GROUPS:
+        return []
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and REGISTRY_STRING.fullmatch(node.value):
         return [node.value.replace(":", ".")]
     return []

@@ -1,10 +1,20 @@
 """Bytes in, entries out: manifests, images, masks, and the datasets that we draw.
 
 ========================  ==========================================================
-:mod:`.manifest`          ``Manifest``: an immutable sequence of entries
-:mod:`.jsonlines`         one JSON line, read generously and written without loss
-:mod:`.locate`            where the images of a manifest lie on this machine
-:mod:`.check`             what is odd about the images and the set
+:mod:`.manifest`          ``Manifest``: an immutable sequence of entries. What it does with
+                          them: :mod:`.selection` (filter, sample), :mod:`.revision` (upsert,
+                          merge, relabel, remove), :mod:`.diff`, :mod:`.frame` and
+                          :mod:`.accessor` (pandas), :mod:`.strip` (how it shows itself)
+:mod:`.jsonlines`         one JSON line, read generously and written without loss;
+                          :mod:`.attributes` and :mod:`.edits` are its parts, :mod:`.dates`
+                          reads dates, :mod:`.usual` reads the usual lines quickly
+:mod:`.lines`             the lines of a file of any size and encoding
+:mod:`.locate`            where the images of a manifest lie; :mod:`.placing` names them anew
+:mod:`.rules`             what can be odd, as data
+:mod:`.check`             what is odd; :mod:`.check_images` looks at the files
+:mod:`.repair`            a plan, then a new file; :mod:`.remedies` mend one line each
+:mod:`.convert`           outside formats, in and out; :mod:`.formats` has one file for each,
+                          :mod:`.shapes` paints and outlines masks
 :mod:`.storage`           path or URI to bytes; files and folders that are never half there
 :mod:`.images`            decode, encode, masks
 :mod:`.synthetic`         draws the bundled datasets

@@ -1,160 +1,338 @@
-"""Check the images of a manifest, and the set as a whole."""
+"""What is odd in a manifest: each line, each image, and the set as a whole.
+
+One engine for a :class:`~vision_toolkit.data.Manifest` in memory and for a file of any size, which is read line by
+line: of a line, nothing but a few numbers is kept.
+"""
 
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import TypeVar
 
-from vision_toolkit.core.entry import Entry, Finding, Label, MaskRef
-from vision_toolkit.core.errors import Invalid, VisionError
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_toolkit.core.entry import Entry, Finding, Label
 from vision_toolkit.core.limits import LOOKOUT
-from vision_toolkit.data.images import ImageFacts, probe, read_mask
-from vision_toolkit.data.storage import is_local, local_path
+from vision_toolkit.data.check_images import Look, check_images
+from vision_toolkit.data.jsonlines import Line, read_line, scan_line, write_line
+from vision_toolkit.data.lines import LineFile
+from vision_toolkit.data.locate import Images, base_of, locator
+from vision_toolkit.data.rules import RULES
+from vision_toolkit.data.storage import is_inline
+from vision_toolkit.data.usual import Scanner
 
-__all__ = ["check_images", "check_set"]
+__all__ = ["SetCheck", "check_contents", "check_file"]
+
+Item = TypeVar("Item")
+Progress = Callable[[int, int], None]
+"""Called with how much is done, and how much there is."""
 
 
-def check_images(entries: Sequence[Entry], numbers: Sequence[int]) -> Iterator[Finding]:
-    """Look at each image and mask on this machine: is it there, readable, within the limits, of one size.
+def check_file(
+    path: str | os.PathLike[str],
+    *,
+    images: Images | None = None,
+    look: Look = "whole",
+    journal: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Finding]:
+    r"""Yield everything odd about a manifest's lines, images and set; memory does not grow with the file.
 
-    Locations on other machines are told once for each prefix; nothing is fetched.
+    Findings of the file come first, then those of the lines in order, of the images, and of the set.
+
+    Parameters
+    ----------
+    path
+        path or URI of the manifest.
+    images
+        where the images lie, as for :meth:`Manifest.read <vision_toolkit.data.Manifest.read>`.
+    look
+        ``"whole"``: decode each image and mask on this machine to its end; ``"header"``: quicker, a file that is cut
+        off passes; ``"none"``: look at no image. Nothing is ever fetched over a network.
+    journal
+        a file that remembers which images were looked at, so that a check that was interrupted goes on where it was;
+        None for none.
+    threads
+        how many images are decoded at once; None = as many as this process may use.
+    progress
+        called with how many images were looked at, and how many there are.
+
+    Raises
+    ------
+    NotFound
+        if there is no such file.
+    Invalid
+        if it is a folder, or no text.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "x.manifest")
+    >>> _ = path.write_text('{"source-ref": "s3://bucket/1.png"}\n[]\n')
+    >>> [(finding.line, finding.rule) for finding in check_file(path)]
+    [(2, 'not-object'), (1, 'not-local'), (None, 'unlabelled'), (None, 'no-normal'), (None, 'few-images')]
     """
-    sizes: dict[int, tuple[int, int]] = {}
-    away: dict[str, list[int]] = defaultdict(list)
-    missing: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for entry, number in zip(entries, numbers, strict=True):
-        if not is_local(entry.location):
-            away[entry.location.rpartition("/")[0]].append(number)
-            continue
-        if not local_path(entry.location).is_file():
-            missing[os.path.dirname(entry.location)].append((number, entry.location))
-            continue
+    whole = SetCheck()
+    found: list[Finding] = []
+    say, add, scan = found.append, whole.add, Scanner()
+    number = 0
+    with LineFile(path) as file:
+        yield from file.findings
+        told = len(file.findings)
+        for number, text in enumerate(file, 1):
+            if text and not text.isspace():
+                line = scan(text, number, say)
+                if line is not None:
+                    add(number, line)
+            else:
+                _tell_blank(number, say)
+            if found:
+                yield from found
+                found.clear()
+        yield from file.findings[told:]
+        if look != "none":
+            place = locator(images, base_of(path))
+            entries = ((n, place(entry)) for n, entry in _entries(file))
+            yield from check_images(entries, len(whole), look=look, journal=journal, threads=threads, progress=progress)
+        yield from whole.findings(lambda numbers: _sources(file, numbers))
+
+
+def check_contents(
+    contents: Iterable[Entry | str],
+    total: int,
+    *,
+    look: Look = "whole",
+    journal: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Finding]:
+    """Yield everything odd about lines in memory: entries, and as text the lines that are none.
+
+    Parameters
+    ----------
+    contents
+        in the order of the file.
+    total
+        how many entries there are, for ``progress``.
+    look, journal, threads, progress
+        as :func:`check_file` takes them.
+
+    Examples
+    --------
+    >>> [finding.rule for finding in check_contents(["[]"], 0)]
+    ['not-object', 'empty']
+    """
+    whole = SetCheck()
+    found: list[Finding] = []
+    entries: dict[int, Entry] = {}
+    returns = 0
+    for number, content in enumerate(contents, 1):
+        if isinstance(content, Entry):
+            entries[number] = content
+            text = write_line(_short(content))
+        else:
+            text = content
+        returns += text.endswith("\r")
+        if text.strip():
+            line = scan_line(text, number, found.append)
+            if line is not None:
+                whole.add(number, line)
+        else:
+            _tell_blank(number, found.append)
+    yield from found
+    if returns:
+        yield RULES["crlf"].finding(None, f"{returns:,} lines end with carriage return and newline.")
+    if look != "none":
+        yield from check_images(entries.items(), total, look=look, journal=journal, threads=threads, progress=progress)
+    yield from whole.findings(lambda numbers: {n: entries[n].source for n in numbers if n in entries})
+
+
+def _short(entry: Entry) -> Entry:
+    """Name a mask that is its own content by a place: its line will never hold it."""
+    if entry.mask is None or not is_inline(entry.mask.uri):
+        return entry
+    return replace(entry, mask=replace(entry.mask, uri="masks/1.png"))
+
+
+def _tell_blank(number: int, say: Callable[[Finding], object]) -> None:
+    say(RULES["blank-line"].finding(number, "A blank line."))
+
+
+def _entries(file: LineFile) -> Iterator[tuple[int, Entry]]:
+    for number, text in enumerate(file, 1):
+        entry = read_line(text.decode("utf-8", "surrogateescape"), number)[0] if text.strip() else None
+        if entry is not None:
+            yield number, entry
+
+
+def _sources(file: LineFile, numbers: set[int]) -> dict[int, str]:
+    """Read the images of these lines again."""
+    found: dict[int, str] = {}
+    for number, text in enumerate(file, 1):
+        if number in numbers:
+            line = scan_line(text, number, _ignore)
+            if line is not None:
+                found[number] = line.source
+    return found
+
+
+def _ignore(finding: Finding) -> None:
+    pass
+
+
+class SetCheck:
+    """Gather, line by line, what can only be told of the set: copies of a line, numbers of images, mixed names.
+
+    Examples
+    --------
+    >>> whole = SetCheck()
+    >>> line = scan_line('{"source-ref": "1.png"}', 1, print)
+    >>> for number in (1, 2):
+    ...     whole.add(number, line)
+    >>> print(next(whole.findings(lambda numbers: {})))
+    line 2: warning: The image of line 1 stands again on line 2, saying the same. [source-twice] Repair: ...
+    """
+
+    def __init__(self) -> None:
+        self._numbers = array("q")
+        self._sources = array("q")
+        self._said = array("q")
+        self._unpainted = array("q")
+        self._types: Counter[str] = Counter()
+        self._alone: Counter[str] = Counter()
+        self._kinds: dict[tuple[int, str | None, str | None], int] = {}
+        self._place = "?"
+        self._places: dict[str, int] = {}  # bucket, or nothing: its first line
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def add(self, number: int, line: Line) -> None:
+        """Take one line into account."""
+        source, label, tags, regions, uri, colours, label_name, mask_name = line
+        self._numbers.append(number)
+        self._sources.append(hash(source))
+        verdict = 0
+        if label is _ANOMALY:
+            verdict = 1
+            if not colours:
+                self._unpainted.append(number)
+        elif label is _NORMAL:
+            verdict = 2
+        self._said.append(hash((verdict, uri, tags, regions)) ^ len(colours))
+        if not source.startswith(self._place):
+            self._place = source[: source.find("/", 5) + 1] if source[:5] == "s3://" else ""
+            self._places.setdefault(self._place, number)
+        names = verdict, label_name, mask_name
         try:
-            facts = probe(entry.location)
-        except VisionError as error:
-            yield Finding(number, "error", "unreadable-image", str(error), "replace the file or remove the line")
-            continue
-        sizes[number] = facts.width, facts.height
-        yield from _check_facts(entry, number, facts)
-        if entry.mask is not None:
-            yield from _check_mask(entry.mask, number, (facts.width, facts.height))
-    yield from _tell_away(away)
-    yield from _tell_missing(missing)
-    yield from _tell_sizes(sizes)
+            self._kinds[names] += 1
+        except KeyError:
+            self._kinds[names] = 1
+        if colours:
+            for name in colours:
+                self._types[name] += 1
+            if len(colours) == 1:
+                self._alone[name] += 1
 
+    def copies(self) -> Iterator[tuple[NDArray[np.int64], bool]]:
+        """Yield, for each image on several lines, the numbers of those lines and whether they say the same."""
+        sources = np.frombuffer(self._sources, np.int64)
+        numbers, said = np.frombuffer(self._numbers, np.int64), np.frombuffer(self._said, np.int64)
+        order = np.argsort(sources, kind="stable")
+        ordered = sources[order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        ends = np.r_[starts[1:], len(ordered)]
+        for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
+            here = order[start:end]
+            yield numbers[here], bool((said[here] == said[here[0]]).all())
 
-def check_set(entries: Sequence[Entry]) -> Iterator[Finding]:
-    """Check the set as a whole: duplicates of a source, and how many images of each kind there are."""
-    if not entries:
-        yield Finding(None, "error", "empty", "There is no image in it.")
-        return
-    for source, times in Counter(entry.source for entry in entries).items():
-        if times > 1:
-            yield Finding(None, "warning", "source-twice", f"{source} stands {times} times.", "keep one of the lines")
-    labels = Counter(entry.label for entry in entries)
-    normal, anomaly = labels[Label.NORMAL], labels[Label.ANOMALY]
-    if labels[Label.UNLABELLED]:
-        yield Finding(
-            None, "info", "unlabelled", f"{labels[Label.UNLABELLED]} images have no label; not used to train."
-        )
-    if not normal:
-        yield Finding(
-            None, "error", "no-normal", "There is no normal image; a model needs some.", "label normal images"
-        )
-    if normal < LOOKOUT.single_normal or anomaly < LOOKOUT.single_anomaly:
-        yield Finding(
-            None,
-            "info",
-            "few-images",
-            f"{normal} normal and {anomaly} anomalous images; Lookout asked for at least {LOOKOUT.single_normal} and "
-            f"{LOOKOUT.single_anomaly}. Scores of so few are wide.",
-        )
+    def findings(self, sources: Callable[[set[int]], dict[int, str]]) -> Iterator[Finding]:
+        """Yield what is odd about the set; ``sources`` tells the images of some lines, by number."""
+        if not self._numbers:
+            yield RULES["empty"].finding(None, "There is no image in it.")
+            return
+        yield from self._tell_copies(sources)
+        yield from self._tell_numbers()
+        yield from self._tell_types()
+        yield from self._tell_names()
 
+    def _tell_copies(self, sources: Callable[[set[int]], dict[int, str]]) -> Iterator[Finding]:
+        for groups in _batches(self.copies(), 1000):
+            names = sources({int(lines[0]) for lines, _ in groups})
+            for lines, same in groups:
+                name = names.get(int(lines[0]), f"The image of line {lines[0]}")
+                others = ", ".join(map(str, lines[1:6])) + (", ..." if len(lines) > 6 else "")
+                again = f"{name} stands again on line{'s' * (len(lines) > 2)} {others}"
+                rule = RULES["source-twice" if same else "source-conflict"]
+                yield rule.finding(int(lines[1]), f"{again}, saying {'the same' if same else 'something else'}.")
 
-def _check_facts(entry: Entry, number: int, facts: ImageFacts) -> Iterator[Finding]:
-    if facts.format not in LOOKOUT.formats:
-        yield Finding(
-            number,
-            "info",
-            "other-format",
-            f"{entry.source} is {facts.format}; Lookout took {' and '.join(LOOKOUT.formats)}.",
-        )
-    if not (LOOKOUT.min_side <= min(facts.width, facts.height) and max(facts.width, facts.height) <= LOOKOUT.max_side):
-        yield Finding(
-            number,
-            "warning",
-            "odd-size",
-            f"{entry.source} is {facts.width}x{facts.height}; Lookout took sides of {LOOKOUT.min_side} to "
-            f"{LOOKOUT.max_side}.",
-        )
-    if facts.bytes > LOOKOUT.max_image_bytes:
-        yield Finding(
-            number,
-            "info",
-            "large-file",
-            f"{entry.source} has {facts.bytes:,} bytes; Lookout took {LOOKOUT.max_image_bytes:,}.",
-        )
-
-
-def _check_mask(ref: MaskRef, number: int, size: tuple[int, int]) -> Iterator[Finding]:
-    if not ref.colours or not is_local(ref.location):  # a mask without types paints nothing and is never read
-        return
-    if not local_path(ref.location).is_file():
-        yield Finding(number, "error", "missing-mask", f"The mask {ref.location} is not there.")
-        return
-    try:
-        facts = probe(ref.location)
-        if facts.format != "PNG":
-            yield Finding(
-                number, "warning", "mask-no-png", f"The mask {ref.uri} is {facts.format}, not PNG.", "save as PNG"
+    def _tell_numbers(self) -> Iterator[Finding]:
+        total = len(self)
+        anomaly, normal = (sum(n for kind, n in self._kinds.items() if kind[0] == verdict) for verdict in (1, 2))
+        unlabelled = total - normal - anomaly
+        if unlabelled:
+            text = f"{_images(unlabelled)} no label; not used to train."
+            yield RULES["unlabelled"].finding(None, text)
+        if not normal:
+            yield RULES["no-normal"].finding(None, "There is no normal image; a model needs some.")
+        if normal < LOOKOUT.single_normal or anomaly < LOOKOUT.single_anomaly:
+            yield RULES["few-images"].finding(
+                None,
+                f"{normal:,} normal and {anomaly:,} anomalous images; Lookout asked for {LOOKOUT.single_normal} and "
+                f"{LOOKOUT.single_anomaly} in one dataset, or {LOOKOUT.train_normal} normal ones to train and "
+                f"{LOOKOUT.test_normal} and {LOOKOUT.test_anomaly} to test. Scores of so few are wide.",
             )
-        mask = read_mask(ref, size=size)
-    except Invalid as error:
-        yield Finding(number, "error", "bad-mask", str(error))
-        return
-    if not mask.types:
-        yield Finding(
-            number,
-            "warning",
-            "empty-mask",
-            f"No pixel of {ref.uri} has one of the colours {', '.join(ref.colours.values())}.",
-            "correct hex-color or the mask",
-        )
+        most = LOOKOUT.max_train_images_segmentation if self._types else LOOKOUT.max_train_images
+        if total > most:
+            yield RULES["many-images"].finding(None, f"{total:,} images; Lookout trained with {most:,} at most.")
+
+    def _tell_types(self) -> Iterator[Finding]:
+        if not self._types:
+            return
+        for number in self._unpainted:
+            yield RULES["no-mask"].finding(number, "An anomaly without a mask, while others have one.")
+        asked = f"{LOOKOUT.single_images_per_type} in one dataset, or {LOOKOUT.images_per_type} each to train and test"
+        for name in self._types:
+            if self._alone[name] < LOOKOUT.single_images_per_type:
+                text = f"{_images(self._alone[name])} {name!r} as the only type; Lookout asked for {asked}."
+                yield RULES["few-of-type"].finding(None, text)
+        if len(self._types) > LOOKOUT.max_types:
+            text = f"{len(self._types):,} types; Lookout took {LOOKOUT.max_types}."
+            yield RULES["many-types"].finding(None, text)
+
+    def _tell_names(self) -> Iterator[Finding]:
+        for place, what in ((1, "label"), (2, "mask")):
+            names: Counter[str] = Counter()
+            for kind, count in self._kinds.items():
+                name = kind[place]
+                if isinstance(name, str):
+                    names[name] += count
+            if len(names) > 1:
+                told = ", ".join(f"{name!r} on {count:,}" for name, count in names.most_common(5))
+                yield RULES["names-differ"].finding(None, f"The {what} has {len(names)} names: {told} lines.")
+        buckets = [place for place in self._places if place]
+        if len(buckets) > 1:
+            told = ", ".join(buckets[:5]) + (", ..." if len(buckets) > 5 else "")
+            yield RULES["several-buckets"].finding(None, f"Images lie in {len(buckets):,} buckets: {told}.")
+        if buckets and "" in self._places:
+            text = f"Some images lie in {buckets[0]}, others are named by places that are not s3://."
+            yield RULES["places-mixed"].finding(self._places[""], text)
 
 
-def _tell_away(away: dict[str, list[int]]) -> Iterator[Finding]:
-    for prefix, numbers in away.items():
-        yield Finding(
-            numbers[0],
-            "warning",
-            "not-local",
-            f"{len(numbers)} images lie at {prefix}, which was not looked at.",
-            f'say where they are on this machine: images={{"{prefix}": "folder/"}}',
-        )
+_NORMAL, _ANOMALY = Label.NORMAL, Label.ANOMALY
 
 
-def _tell_missing(missing: dict[str, list[tuple[int, str]]]) -> Iterator[Finding]:
-    for folder, found in missing.items():
-        number, example = found[0]
-        yield Finding(
-            number,
-            "error",
-            "missing-image",
-            f"{len(found)} image{'s are' if len(found) > 1 else ' is'} not in {folder}: {os.path.basename(example)}"
-            f"{' and others' if len(found) > 1 else ''}.",
-            'say where they are: images="folder/"',
-        )
+def _images(count: int) -> str:
+    return f"{count:,} image{'s have' if count != 1 else ' has'}"
 
 
-def _tell_sizes(sizes: dict[int, tuple[int, int]]) -> Iterator[Finding]:
-    counted = Counter(sizes.values())
-    if len(counted) > 1:
-        usual, _ = counted.most_common(1)[0]
-        odd = [number for number, size in sizes.items() if size != usual]
-        yield Finding(
-            odd[0],
-            "info",
-            "sizes-differ",
-            f"{len(odd)} of {len(sizes)} images are not {usual[0]}x{usual[1]} like most; Lookout wanted one size.",
-        )
+def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    while batch := list(islice(items, size)):
+        yield batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,13 @@ __all__ = [
     "encode_jpeg",
     "encode_mask",
     "encode_png",
+    "mask_pixels",
     "pixels",
     "probe",
     "read_image",
     "read_mask",
     "thumbnail",
+    "unlisted_colours",
 ]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -94,8 +96,8 @@ def read_image(source: Any) -> NDArray[np.uint8]:
             raise Invalid(f"{name} cannot be read as an image: {error}.") from None
 
 
-def probe(source: Any) -> ImageFacts:
-    """Read an image's header only.
+def probe(source: Any, *, whole: bool = False) -> ImageFacts:
+    """Read an image's header only; with ``whole``, see that all of it can be decoded.
 
     Raises
     ------
@@ -113,6 +115,12 @@ def probe(source: Any) -> ImageFacts:
             raise Invalid(f"{name} cannot be read as an image: {error}.") from None
         if turned:
             width, height = height, width
+        if whole:
+            try:
+                image.draft("RGB", (width // 8, height // 8))  # a JPEG is read to its end all the same, but quicker
+                image.load()
+            except (OSError, SyntaxError, ValueError, MemoryError) as error:
+                raise Invalid(f"{name} cannot be read to its end: {error}.") from None
         return ImageFacts(width, height, image.format or "", image.mode, len(data))
 
 
@@ -147,14 +155,8 @@ def read_mask(
     """
     if not ref.colours and size is not None:  # nothing can be painted: the file need not even be there
         return Mask(np.zeros((size[1], size[0]), np.uint8), ("background", *(names or ())))
-    raw, name = (data, ref.uri) if data is not None else _bytes_of(ref.location)
-    with _opened(raw, name) as image:
-        try:
-            upright = ImageOps.exif_transpose(image)
-            rgba = np.asarray(upright.convert("RGBA" if _has_alpha(upright) else "RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise Invalid(f"{name} cannot be read as a mask: {error}.") from None
-    mask = Mask.from_pixels(rgba, ref.colours, names=names)
+    name = ref.uri if data is not None else ref.location
+    mask = Mask.from_pixels(mask_pixels(ref, data=data), ref.colours, names=names)
     if size is not None and mask.size != size:
         if mask.types:
             raise Invalid(
@@ -162,6 +164,52 @@ def read_mask(
             )
         return Mask(np.zeros((size[1], size[0]), np.uint8), mask.names, mask.colours)
     return mask
+
+
+def mask_pixels(ref: MaskRef, *, data: bytes | None = None) -> NDArray[np.uint8]:
+    """Return a mask image's pixels as they are painted: (H, W, 3) RGB, or (H, W, 4) where some are transparent, uint8.
+
+    Raises
+    ------
+    Invalid
+        if it is no image.
+    """
+    raw, name = (data, ref.uri) if data is not None else _bytes_of(ref.location)
+    with _opened(raw, name) as image:
+        try:
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(upright.convert("RGBA" if _has_alpha(upright) else "RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise Invalid(f"{name} cannot be read as a mask: {error}.") from None
+
+
+def unlisted_colours(pixels: NDArray[np.uint8], colours: Iterable[str]) -> tuple[list[str], float]:
+    """Return the colours of a mask image that its map does not list, the most frequent first, and their share of it.
+
+    White, black and what is wholly transparent are background and do not count.
+
+    Parameters
+    ----------
+    pixels
+        (H, W, 3) RGB or (H, W, 4) RGBA, uint8.
+    colours
+        those of the map, ``#rrggbb``.
+
+    Examples
+    --------
+    >>> image = np.zeros((2, 2, 3), np.uint8)
+    >>> image[0, 0] = 1, 2, 3
+    >>> unlisted_colours(image, ["#23A436"])
+    (['#010203'], 0.25)
+    """
+    wide = pixels[..., :3].astype(np.uint32)
+    code = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    seen = code[pixels[..., 3] > 0] if pixels.shape[2] == 4 else code.ravel()
+    values, counts = np.unique(seen, return_counts=True)
+    known = [0x000000, 0xFFFFFF, *(int(colour.removeprefix("#"), 16) for colour in colours)]
+    other = ~np.isin(values, known)
+    order = np.argsort(-counts[other], kind="stable")
+    return [f"#{value:06X}" for value in values[other][order].tolist()], float(counts[other].sum() / max(1, code.size))
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:

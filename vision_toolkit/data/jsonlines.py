@@ -2,33 +2,71 @@
 
 The form is SageMaker Ground Truth's augmented manifest as Lookout for Vision took it (developer guide, pages
 "Defining JSON lines for image classification" and "... for image segmentation"). Real manifests break its written
-rules; what is odd becomes a :class:`Finding` and the line is read all the same.
+rules; what is odd becomes a :class:`Finding` of one of the rules in :mod:`.rules`, and the line is read all the same.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
-from vision_toolkit.core.entry import Entry, Finding, Label, MaskRef, Region, Severity, Tag
+from vision_toolkit.core.entry import Entry, Finding, Label, MaskRef, Region, Tag
 from vision_toolkit.core.errors import Invalid
 from vision_toolkit.core.limits import LOOKOUT
 from vision_toolkit.core.mask import hex_to_rgb
+from vision_toolkit.data.attributes import CLASSIFICATION, DETECTION, MULTILABEL, REGIONS, SEGMENTATION, kind_of
+from vision_toolkit.data.edits import dumped, edited
+from vision_toolkit.data.rules import RULES
 
-__all__ = ["CLASSIFICATION", "SEGMENTATION", "read_line", "write_line"]
+__all__ = [
+    "LONGEST",
+    "Line",
+    "decode_line",
+    "is_plain_place",
+    "read_line",
+    "scan_line",
+    "sound_colours",
+    "write_line",
+]
 
-CLASSIFICATION = "groundtruth/image-classification"
-"""``type`` of an attribute that says normal or anomaly."""
-MULTILABEL = "groundtruth/image-classification-multilabel"
-SEGMENTATION = "groundtruth/semantic-segmentation"
-"""``type`` of an attribute that names a mask."""
-DETECTION = "groundtruth/object-detection"
-REGIONS = "vision-toolkit/regions"
+LONGEST = 16 * 2**20
+"""Longest line that is decoded, in bytes: 16 MiB, two thousand times what Lookout took."""
 
 Json = dict[str, Any]
+Say = Callable[[Finding], object]
+
+_decode = msgspec.json.Decoder().decode
+_packed = msgspec.msgpack.Encoder().encode
+_USUAL = LOOKOUT.max_line_characters
+_UNLABELLED, _ANOMALY = Label.UNLABELLED, Label.ANOMALY
+_VERDICTS = {"normal": Label.NORMAL, "anomaly": Label.ANOMALY}
+_NO_COLOURS: dict[str, str] = {}
+_S3_KEY = re.compile(r"s3://[a-zA-Z0-9!_.*'()\-/]+\Z").match
+
+
+class Line(NamedTuple):
+    """Hold what one line says, before it becomes an :class:`~vision_toolkit.core.Entry`.
+
+    ``label_name`` and ``mask_name`` are the attributes that say it, None where none does.
+    """
+
+    source: str
+    label: Label
+    tags: tuple[Tag, ...]
+    regions: tuple[Region, ...]
+    mask_uri: str | None
+    colours: dict[str, str]
+    label_name: str | None
+    mask_name: str | None
+
+
+_line = partial(tuple.__new__, Line)  # twice as quick as calling it
 
 
 def read_line(text: str, number: int = 1) -> tuple[Entry | None, list[Finding]]:
@@ -48,17 +86,19 @@ def read_line(text: str, number: int = 1) -> tuple[Entry | None, list[Finding]]:
 
     Examples
     --------
-    >>> entry, findings = read_line('{"source-ref": "1.png", "x": 1, "x-metadata": {"class-name": "Normal", "type": '
-    ...                             '"groundtruth/image-classification"}}')
+    >>> entry, findings = read_line('{"source-ref": "1.png", "x": 1, "x-metadata": {"class-name": "normal", "type": '
+    ...                             '"groundtruth/image-classification", "human-annotated": "yes"}}')
     >>> entry
     Entry(source='1.png', label=<Label.NORMAL: 'normal'>, tags=(), regions=(), mask=None)
     >>> [finding.rule for finding in findings]
     ['value-ignored']
     """
-    reading = _Reading(number)
-    data = reading.decode(text)
-    entry = reading.entry(data, text) if data is not None else None
-    return entry, reading.findings
+    findings: list[Finding] = []
+    line = scan_line(text, number, findings.append)
+    if line is None:
+        return None, findings
+    mask = None if line.mask_uri is None else MaskRef(line.mask_uri, line.colours)
+    return Entry(line.source, line.label, line.tags, line.regions, mask, raw=text), findings
 
 
 def write_line(entry: Entry) -> str:
@@ -83,166 +123,334 @@ def write_line(entry: Entry) -> str:
     '{"source-ref": "1.png", "who": "Ann", "anomaly-label": 0,'
     """
     if entry.raw is None:
-        return _dumped(_edited({"source-ref": entry.source}, Entry(entry.source), entry))
-    reading = _Reading(0)
-    data = reading.decode(entry.raw)
-    before = reading.entry(data, entry.raw) if data is not None else None
-    if data is None or before is None:
-        raise Invalid(f"The line of {entry.source} can no longer be read: {entry.raw[:120]!r}.")
+        return dumped(edited({"source-ref": entry.source}, Entry(entry.source), entry))
+    before, _ = read_line(entry.raw)
     if before == entry:
         return entry.raw
-    separators = (", ", ": ") if '": ' in entry.raw else (",", ":")
-    return _dumped(_edited(data, before, entry), separators=separators, ascii_only=entry.raw.isascii())
+    data = decode_line(entry.raw, 0, _ignore)
+    if before is None or data is None:
+        raise Invalid(f"The line of {entry.source} can no longer be read: {entry.raw[:120]!r}.")
+    return dumped(edited(data, before, entry), like=entry.raw)
 
 
-def _dumped(data: Json, *, separators: tuple[str, str] = (", ", ": "), ascii_only: bool = False) -> str:
-    text = json.dumps(data, separators=separators, ensure_ascii=ascii_only)
-    # A lone surrogate can only be written as an escape.
-    return json.dumps(data, separators=separators) if any("\ud800" <= c <= "\udfff" for c in text) else text
+def _ignore(finding: Finding) -> None:
+    pass
 
 
-class _Reading:
-    """Understand one line; note what is odd on the way."""
+# One line, decoded
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.findings: list[Finding] = []
 
-    def say(self, severity: Severity, rule: str, text: str, repair: str | None = None) -> None:
-        self.findings.append(Finding(self.number, severity, rule, text, repair))
+def decode_line(text: str | bytes, number: int, say: Say) -> Json | None:
+    """Decode one line to a dict, or tell why it cannot be.
 
-    def decode(self, text: str) -> Json | None:
-        body = text.removeprefix("\ufeff")
-        try:
-            data = msgspec.json.decode(body)
-        except UnicodeEncodeError:
-            self.say("error", "not-utf8", "The line is not UTF-8.", "save the file as UTF-8")
-            return None
-        except (msgspec.DecodeError, RecursionError) as error:
-            data = self._decode_leniently(body, error)
+    Parameters
+    ----------
+    text
+        the line without its newline; bytes are UTF-8.
+    number
+        its number from 1.
+    say
+        takes each Finding.
+
+    Examples
+    --------
+    >>> decode_line(b'{"a": 1}', 1, print)
+    {'a': 1}
+    >>> decode_line(b"[1]", 1, print)
+    line 1: error: The line is a JSON list, not an object {...}. [not-object] Repair: write it again; ...
+    """
+    if len(text) > LONGEST:
+        say(
+            RULES["huge-line"].finding(
+                number, f"The line has {len(text):,} bytes; it is not read beyond {LONGEST:,}. Are newlines missing?"
+            )
+        )
+        return None
+    try:
+        data = _decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        data = _decode_leniently(text, number, error, say)
         if data is None:
             return None
-        if not isinstance(data, dict):
-            self.say("error", "not-object", f"The line is a JSON {type(data).__name__}, not an object {{...}}.")
+    if type(data) is not dict:
+        kind = "null" if data is None else type(data).__name__
+        say(RULES["not-object"].finding(number, f"The line is a JSON {kind}, not an object {{...}}."))
+        return None
+    if len(text) > LOOKOUT.max_line_characters:
+        characters = len(text) if isinstance(text, str) else len(text.decode("utf-8", "replace"))
+        if characters > LOOKOUT.max_line_characters:
+            allowed = f"{LOOKOUT.max_line_characters:,}"
+            say(RULES["too-long"].finding(number, f"{characters:,} characters; Lookout took {allowed} at most."))
+    return data
+
+
+def _decode_leniently(text: str | bytes, number: int, error: Exception, say: Say) -> Any:
+    """Python's own parser takes NaN and lone surrogates, which other tools write; a byte order mark is passed over."""
+    try:
+        body = text if isinstance(text, str) else text.decode("utf-8")
+        body.encode("utf-8")  # bytes of another encoding came as lone surrogates
+    except UnicodeError:
+        say(RULES["not-utf8"].finding(number, "The line is not UTF-8."))
+        return None
+    if body.startswith("\ufeff"):
+        say(RULES["byte-order-mark"].finding(number, "A byte order mark stands before the line."))
+        return decode_line(body.removeprefix("\ufeff"), number, say)
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as worse:
+        if "\0" in body:
+            count = f"{body.count(chr(0)):,} NUL byte{'s' * (body.count(chr(0)) > 1)}"
+            say(RULES["nul-bytes"].finding(number, f"The line holds {count} and is not JSON."))
+        else:
+            reason = "nested too deeply" if isinstance(worse, RecursionError) else str(error)
+            say(RULES["not-json"].finding(number, f"Not JSON: {reason.rstrip('.')}."))
+        return None
+    if data is None:
+        return []  # cannot be: the strict decoder reads null
+    say(RULES["loose-json"].finding(number, f"Not strict JSON: {str(error).rstrip('.')}. It is read all the same."))
+    return data
+
+
+# One line, understood
+
+
+def scan_line(text: str | bytes, number: int, say: Say) -> Line | None:  # noqa: C901 - calls cost more than branches
+    """Understand one line and tell everything odd about it; as :func:`read_line`, but quicker.
+
+    Parameters
+    ----------
+    text
+        the line without its newline; bytes are UTF-8.
+    number
+        its number from 1.
+    say
+        takes each Finding.
+
+    Returns
+    -------
+    Line or None
+        None where the line is not JSON or names no image.
+
+    Examples
+    --------
+    >>> scan_line(b'{"source-ref": "1.png"}', 1, print).source
+    '1.png'
+    """
+    try:
+        data = _decode(text) if len(text) <= _USUAL else None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        data = None
+    if type(data) is not dict:  # anything unusual takes the long way, which tells it
+        data = decode_line(text, number, say)
+        if data is None:
             return None
-        if len(text) > LOOKOUT.max_line_characters:
-            self.say(
-                "warning",
-                "too-long",
-                f"{len(text):,} characters; Lookout took {LOOKOUT.max_line_characters:,} at most.",
-            )
-        return data
-
-    def _decode_leniently(self, body: str, error: Exception) -> Any:
-        """Python's own parser takes NaN and lone surrogates, which other tools write."""
-        try:
-            data = json.loads(body)
-        except (ValueError, RecursionError):
-            self.say("error", "not-json", f"Not JSON: {error}.", "remove the line or write it again")
-            return None
-        self.say("warning", "loose-json", f"Not strict JSON: {error}. It is read all the same.")
-        return data
-
-    def entry(self, data: Json, text: str) -> Entry | None:
-        source = data.get("source-ref")
-        if not isinstance(source, str) or not source.strip():
-            given = "is missing" if source is None else f"is {json.dumps(source)[:60]}"
-            self.say("error", "no-source", f"'source-ref', the image's place, {given}.")
-            return None
-        labels: list[tuple[str, Label]] = []
-        tags: list[Tag] = []
-        regions: list[Region] = []
-        masks: list[MaskRef] = []
-        for name, meta, kind in _attributes(data):
-            if kind == CLASSIFICATION:
-                self._read_class(name, data.get(name), meta, labels, tags)
-            elif kind == MULTILABEL:
-                tags += _read_tags(data.get(name), meta)
-            elif kind == SEGMENTATION:
-                mask = self._read_mask(name, data.get(name), meta)
-                if mask is not None:
-                    masks.append(mask)
-            elif kind in (DETECTION, REGIONS):
-                regions += self._read_regions(name, data.get(name), meta, kind)
-        if len({label for _, label in labels}) > 1:
-            said = ", ".join(f"{name!r} says {label}" for name, label in labels)
-            self.say("warning", "labels-disagree", f"{said}; the first decides.", "remove the wrong attribute")
-        if len(masks) > 1:
-            self.say("warning", "several-masks", f"{len(masks)} masks; the first, {masks[0].uri}, is used.")
-        label = labels[0][1] if labels else Label.UNLABELLED
-        painted = masks[0] if masks else None
-        if painted is not None and painted.colours and label is Label.UNLABELLED:
-            self.say("warning", "mask-without-label", "A mask but neither normal nor anomaly; not used in training.")
-        if painted is not None and painted.colours and label is Label.NORMAL:
-            self.say("info", "mask-on-normal", "A normal image with a colour map of anomaly types.")
-        return Entry(source, label, tuple(tags), tuple(regions), painted, raw=text)
-
-    def _read_class(self, name: str, value: Any, meta: Json, labels: list[tuple[str, Label]], tags: list[Tag]) -> None:
-        said = meta.get("class-name")
-        word = said.strip().casefold() if isinstance(said, str) else ""
-        if word not in ("normal", "anomaly"):
-            if word:
-                tags.append(Tag(str(said).strip(), _fraction(meta.get("confidence"))))
-                self.say(
-                    "info", "other-class", f"{name!r} is {said!r}, neither normal nor anomaly: taken as unlabelled."
-                )
-            else:
-                self.say("warning", "no-class-name", f"'{name}-metadata' has no class-name: taken as unlabelled.")
-            return
-        label = Label(word)
-        labels.append((name, label))
-        if value is not None and str(value) != str(int(label is Label.ANOMALY)):
-            self.say("info", "value-ignored", f"{name!r} is {json.dumps(value)[:40]} for {word!r}; class-name decides.")
-
-    def _read_mask(self, name: str, uri: Any, meta: Json) -> MaskRef | None:
-        colours: dict[str, str] = {}
-        background = False
-        listed = meta.get("internal-color-map")
-        items = listed.items() if isinstance(listed, dict) else ()
-        for key, item in sorted(items, key=_by_number):
-            said = item.get("class-name") if isinstance(item, dict) else None
-            colour = item.get("hex-color") if isinstance(item, dict) else None
-            if not isinstance(said, str) or not isinstance(colour, str) or not _is_colour(colour):
-                self.say("error", "bad-colour-map", f"Entry {key!r} of {name!r}'s colour map has no name and #rrggbb.")
-            elif said.strip().casefold() == "background":
-                background = True
-            elif said in colours:
-                self.say("warning", "colour-twice", f"{said!r} stands twice in the colour map; the first counts.")
-            else:
-                colours[said] = colour
-        if not isinstance(uri, str) or not uri.strip():
-            self.say("error", "mask-without-uri", f"{name!r} must name the mask image; it is {json.dumps(uri)[:60]}.")
-            return None
-        if not isinstance(listed, dict):
-            self.say(
-                "error", "no-colour-map", f"'{name}-metadata' has no internal-color-map: its colours mean nothing."
-            )
-        elif not background:
-            self.say("info", "no-background", "The colour map names no BACKGROUND; unlisted colours are background.")
-        return MaskRef(uri, colours)
-
-    def _read_regions(self, name: str, value: Any, meta: Json, kind: str) -> Iterator[Region]:
-        try:
-            if kind == REGIONS:
-                yield from _read_polygons(value)
-            else:
-                yield from _read_boxes(value, meta)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError):
-            self.say("error", "bad-regions", f"The boxes of {name!r} cannot be read.")
-
-
-def _attributes(data: Json) -> Iterator[tuple[str, Json, str]]:
-    """Yield each annotation that somebody made: its name, its metadata, its kind."""
+    source = data.get("source-ref")
+    if type(source) is not str or not source or source.isspace():
+        given = "is missing" if source is None else f"is {json.dumps(source)[:60]}"
+        say(RULES["no-source"].finding(number, f"'source-ref', the image's place, {given}."))
+        return None
+    verdicts: list[tuple[str, Label]] = []
+    masks: list[tuple[str, str, dict[str, str]]] = []
+    tags: list[Tag] = []
+    regions: list[Region] = []
     for key, meta in data.items():
-        if not key.endswith("-metadata") or not isinstance(meta, dict) or key == "source-ref-metadata":
-            continue
-        name = key.removesuffix("-metadata")
-        if name.endswith("-detected"):  # what a model said, in an evaluation manifest
+        # As in attributes(), written out: this loop is the speed of the whole.
+        name = _ANNOTATED.get(key)
+        if name is None:
+            name = _annotated(key)
+        if not name or type(meta) is not dict:
             continue
         kind = meta.get("type")
-        if not isinstance(kind, str):
-            kind = SEGMENTATION if "internal-color-map" in meta else CLASSIFICATION if "class-name" in meta else ""
-        yield name, meta, kind
+        if type(kind) is not str:
+            kind = kind_of(meta)
+        if kind == CLASSIFICATION:
+            said = meta.get("class-name")
+            verdict = _VERDICTS.get(said) if type(said) is str else None
+            if verdict is None:
+                verdict = _other_class(number, name, said, meta, tags, say)
+            if verdict is not None:
+                value = data.get(name)
+                if type(value) is not int or value != (verdict is _ANOMALY):
+                    _tell_value(number, name, value, verdict, say)
+                verdicts.append((name, verdict))
+        elif kind == SEGMENTATION:
+            colours = _read_mask(number, name, data.get(name), meta, say)
+            if colours is not None:
+                masks.append((name, data[name], colours))
+        elif kind == MULTILABEL:
+            tags += _read_tags(data.get(name), meta)
+        elif kind in (DETECTION, REGIONS):
+            regions += _read_regions(number, name, data.get(name), meta, kind, say)
+        else:
+            continue
+        date = meta.get("creation-date")
+        if date is not None:
+            try:
+                datetime.fromisoformat(date)
+            except (TypeError, ValueError):
+                say(RULES["odd-date"].finding(number, f"The creation-date of {name!r} is {json.dumps(date)[:60]}."))
+        if "human-annotated" not in meta or "type" not in meta:
+            _tell_metadata(number, name, meta, say)
+    label_name, label = verdicts[0] if verdicts else (None, _UNLABELLED)
+    mask_name, uri, colours = masks[0] if masks else (None, None, _NO_COLOURS)
+    if len(verdicts) != 1 or len(masks) > 1 or (colours and label is not _ANOMALY):
+        _tell_together(number, data, verdicts, masks, say)
+    if "\uf03a" in source or (uri is not None and "\uf03a" in uri):
+        where = "source-ref" if "\uf03a" in source else "mask"
+        say(RULES["f03a-in-key"].finding(number, f"The place of the {where} has U+F03A where S3 has ':'."))
+    elif source[:3] == "s3:" and not _S3_KEY(source):
+        say(RULES["odd-key"].finding(number, f"{source[:120]} has characters that Lookout did not allow."))
+    return _line((source, label, tuple(tags), tuple(regions), uri, colours, label_name, mask_name))
+
+
+_ANNOTATED: dict[str, str] = {}
+
+
+def _annotated(key: str) -> str:
+    """Return the annotation whose metadata this key holds, or nothing; remember the answer for usual keys."""
+    name = key.removesuffix("-metadata")
+    if name in (key, "source-ref") or name.endswith("-detected"):
+        name = ""
+    if len(_ANNOTATED) < 4096:
+        _ANNOTATED[key] = name
+    return name
+
+
+def _other_class(number: int, name: str, said: Any, meta: Json, tags: list[Tag], say: Say) -> Label | None:
+    """Read a class-name that is not literally normal or anomaly."""
+    word = said.strip() if isinstance(said, str) else ""
+    verdict = _VERDICTS.get(word.casefold())
+    if verdict is not None:
+        say(RULES["class-case"].finding(number, f"{name!r} is {said!r}; it is read as {str(verdict)!r}."))
+    elif word:
+        tags.append(Tag(word, _fraction(meta.get("confidence"))))
+        text = f"{name!r} is {said!r}, neither normal nor anomaly: taken as unlabelled."
+        say(RULES["other-class"].finding(number, text))
+    else:
+        text = f"'{name}-metadata' has no class-name: taken as unlabelled."
+        say(RULES["no-class-name"].finding(number, text))
+    return verdict
+
+
+def _tell_value(number: int, name: str, value: Any, verdict: Label, say: Say) -> None:
+    shown = json.dumps(value)[:60]
+    if value is None:
+        say(RULES["no-value"].finding(number, f"'{name}-metadata' stands without {name!r}."))
+    elif isinstance(value, str) and "/" in value:
+        say(RULES["value-is-place"].finding(number, f"{name!r} is {shown}, a place; class-name {verdict!s} decides."))
+    elif value != str(int(verdict is Label.ANOMALY)):  # Amazon's own samples have "0" and "1" too
+        say(RULES["value-ignored"].finding(number, f"{name!r} is {shown} for {str(verdict)!r}; class-name decides."))
+
+
+def _tell_metadata(number: int, name: str, meta: Json, say: Say) -> None:
+    if "type" not in meta:
+        say(RULES["no-type"].finding(number, f"'{name}-metadata' does not say its type."))
+    if "human-annotated" not in meta:
+        say(RULES["no-human-annotated"].finding(number, f"'{name}-metadata' does not say whether a person made it."))
+
+
+def _tell_together(
+    number: int,
+    data: Json,
+    verdicts: list[tuple[str, Label]],
+    masks: list[tuple[str, str, dict[str, str]]],
+    say: Say,
+) -> None:
+    """Tell what is odd about the annotations of a line together."""
+    label = verdicts[0][1] if verdicts else Label.UNLABELLED
+    if any(other is not label for _, other in verdicts):
+        told = ", ".join(f"{name!r} says {one}" for name, one in verdicts)
+        say(RULES["labels-disagree"].finding(number, f"{told}; the first decides."))
+    if len(masks) > 1:
+        say(RULES["several-masks"].finding(number, f"{len(masks)} masks; the first, {masks[0][1]}, is used."))
+    if masks and masks[0][2] and label is Label.NORMAL:
+        say(RULES["mask-on-normal"].finding(number, "A normal image with a colour map of anomaly types."))
+    elif masks and masks[0][2] and label is Label.UNLABELLED:
+        text = "A mask but neither normal nor anomaly; not used in training."
+        say(RULES["mask-without-label"].finding(number, text))
+    if not verdicts:
+        for key, value in data.items():
+            if type(value) is int and key.endswith("label") and f"{key}-metadata" not in data:
+                say(RULES["no-metadata"].finding(number, f"{key!r} is {value}, but there is no '{key}-metadata'."))
+
+
+def _read_mask(number: int, name: str, uri: Any, meta: Json, say: Say) -> dict[str, str] | None:
+    """Return the colours of a mask's types, or None where no mask is named."""
+    listed = meta.get("internal-color-map")
+    colours = _colours(number, name, listed, say) if type(listed) is dict else {}
+    if type(uri) is not str or not uri or uri.isspace():
+        text = f"{name!r} must name the mask image; it is {json.dumps(uri)[:60]}."
+        say(RULES["mask-without-uri"].finding(number, text))
+        return None
+    if type(listed) is not dict:
+        text = f"'{name}-metadata' has no internal-color-map: its colours mean nothing."
+        say(RULES["no-colour-map"].finding(number, text))
+    if not name.endswith("-ref"):
+        say(RULES["mask-key"].finding(number, f"The mask {name!r} has a name that does not end with '-ref'."))
+    return colours
+
+
+_SOUND_MAPS: dict[bytes, dict[str, str]] = {}
+
+
+def _colours(number: int, name: str, listed: Json, say: Say) -> dict[str, str]:
+    """Return type to colour; remember the maps of which there was nothing to tell, for most lines have one of a few."""
+    try:
+        content = _packed(listed)
+    except (OverflowError, RecursionError, UnicodeError):  # numbers, depths and characters that only JSON has
+        content = b""
+    known = _SOUND_MAPS.get(content)
+    if known is not None:
+        return known
+    findings: list[Finding] = []
+    colours = _read_colours(number, name, listed, findings.append)
+    for finding in findings:
+        say(finding)
+    if not findings and content and len(_SOUND_MAPS) < 1024:
+        _SOUND_MAPS[content] = colours
+    return colours
+
+
+def _read_colours(number: int, name: str, listed: Json, say: Say) -> dict[str, str]:
+    colours: dict[str, str] = {}
+    background = False
+    unsure = 0
+    for key, item in sorted(listed.items(), key=_by_number):
+        said = item.get("class-name") if isinstance(item, dict) else None
+        colour = item.get("hex-color") if isinstance(item, dict) else None
+        if not isinstance(said, str) or not isinstance(colour, str) or not _is_colour(colour):
+            text = f"Entry {key!r} of {name!r}'s colour map has no name and #rrggbb."
+            say(RULES["bad-colour-map"].finding(number, text))
+            continue
+        unsure += "confidence" not in item
+        if said.strip().casefold() == "background":
+            background = True
+            if colour.casefold() != "#ffffff":
+                say(RULES["background-colour"].finding(number, f"BACKGROUND of {name!r} is {colour}, not #ffffff."))
+        elif said in colours:
+            text = f"{said!r} stands twice in the colour map; the first counts."
+            say(RULES["type-twice"].finding(number, text))
+        else:
+            colours[said] = colour
+    if not background:
+        text = "The colour map names no BACKGROUND; unlisted colours are background."
+        say(RULES["no-background"].finding(number, text))
+    if unsure:
+        entries = f"{unsure} entr{'ies' if unsure > 1 else 'y'}"
+        say(RULES["no-confidence"].finding(number, f"{entries} of {name!r}'s colour map without confidence."))
+    _tell_types(number, name, colours, say)
+    return colours
+
+
+def _tell_types(number: int, name: str, colours: dict[str, str], say: Say) -> None:
+    for odd in (said for said in colours if not (said.isascii() and said.isalnum())):
+        say(RULES["type-name"].finding(number, f"The type {odd!r} has other characters than letters and digits."))
+    if len({colour.casefold() for colour in colours.values()}) < len(colours):
+        text = f"Types of {name!r}'s colour map share a colour: their pixels cannot be told apart."
+        say(RULES["colour-shared"].finding(number, text))
+    if len(colours) > LOOKOUT.max_types_per_mask:
+        text = f"{len(colours)} types in one colour map; Lookout took {LOOKOUT.max_types_per_mask} an image."
+        say(RULES["types-per-mask"].finding(number, text))
 
 
 def _read_tags(value: Any, meta: Json) -> Iterator[Tag]:
@@ -254,6 +462,14 @@ def _read_tags(value: Any, meta: Json) -> Iterator[Tag]:
         name = names.get(str(index))
         if isinstance(name, str):
             yield Tag(name, _fraction(sure.get(str(index))) if isinstance(sure, dict) else None)
+
+
+def _read_regions(number: int, name: str, value: Any, meta: Json, kind: str, say: Say) -> list[Region]:
+    try:
+        return list(_read_polygons(value) if kind == REGIONS else _read_boxes(value, meta))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError):
+        say(RULES["bad-regions"].finding(number, f"The boxes of {name!r} cannot be read."))
+        return []
 
 
 def _read_boxes(value: Json, meta: Json) -> Iterator[Region]:
@@ -278,94 +494,25 @@ def _read_polygons(value: list[Json]) -> Iterator[Region]:
         yield Region(item["name"], polygon, _fraction(item.get("confidence")), item.get("id"))
 
 
-def _edited(data: Json, before: Entry, after: Entry) -> Json:
-    """Change only what differs; every other key keeps its place."""
-    data["source-ref"] = after.source
-    if after.label is not before.label:
-        _edit_label(data, after.label)
-    if after.mask != before.mask:
-        _edit_mask(data, before.mask, after.mask)
-    if after.tags != before.tags:
-        _edit_tags(data, after.tags)
-    if after.regions != before.regions:
-        _remove(data, {DETECTION, REGIONS})
-        if after.regions:
-            data["regions"] = [
-                {
-                    "name": r.name,
-                    "polygon": [list(point) for point in r.polygon],
-                    "confidence": r.confidence,
-                    "id": r.id,
-                }
-                for r in after.regions
-            ]
-            data["regions-metadata"] = {"type": REGIONS, "human-annotated": "yes"}
-    return data
+def sound_colours(content: bytes) -> dict[str, str] | None:
+    """Return type to colour of a colour map in JSON; None where anything is odd about it."""
+    try:
+        listed = _decode(content)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    findings: list[Finding] = []
+    colours = _colours(0, "", listed, findings.append) if isinstance(listed, dict) else None
+    return None if findings else colours
 
 
-def _edit_label(data: Json, label: Label) -> None:
-    classes = [(n, m) for n, m, kind in _attributes(data) if kind == CLASSIFICATION]
-    deciding = [(n, m) for n, m in classes if str(m.get("class-name", "")).strip().casefold() in ("normal", "anomaly")]
-    if label is Label.UNLABELLED:
-        for name, _ in deciding:
-            data.pop(name, None)
-            data.pop(f"{name}-metadata", None)
-        return
-    name, meta = deciding[0] if deciding else (_free(data, "anomaly-label"), {})
-    data[name] = int(label is Label.ANOMALY)
-    meta["class-name"] = str(label)
-    if not deciding:
-        data[f"{name}-metadata"] = meta | {"confidence": 1, "human-annotated": "yes", "type": CLASSIFICATION}
+# Small questions
 
 
-def _edit_mask(data: Json, before: MaskRef | None, mask: MaskRef | None) -> None:
-    existing = next(((n, m) for n, m, kind in _attributes(data) if kind == SEGMENTATION), None)
-    if mask is None:
-        _remove(data, {SEGMENTATION})
-        return
-    name, meta = existing or (_free(data, "anomaly-mask-ref"), {"human-annotated": "yes", "type": SEGMENTATION})
-    data[name] = mask.uri
-    if before is not None and list(before.colours.items()) == list(mask.colours.items()):
-        return  # only the place changed
-    listed: Json = {"0": {"class-name": "BACKGROUND", "hex-color": "#ffffff", "confidence": 0.0}}
-    for index, (kind, colour) in enumerate(mask.colours.items(), 1):
-        listed[str(index)] = {"class-name": kind, "hex-color": colour, "confidence": 0.0}
-    meta["internal-color-map"] = listed
-    data[f"{name}-metadata"] = meta
-
-
-def _edit_tags(data: Json, tags: tuple[Tag, ...]) -> None:
-    for name, meta, kind in list(_attributes(data)):
-        said = str(meta.get("class-name", "")).strip().casefold()
-        if kind == MULTILABEL or (kind == CLASSIFICATION and said and said not in ("normal", "anomaly")):
-            data.pop(name, None)
-            data.pop(f"{name}-metadata", None)
-    if tags:
-        name = _free(data, "tags")
-        data[name] = list(range(len(tags)))
-        data[f"{name}-metadata"] = {
-            "class-map": {str(i): tag.name for i, tag in enumerate(tags)},
-            "confidence-map": {str(i): tag.confidence for i, tag in enumerate(tags) if tag.confidence is not None},
-            "human-annotated": "yes",
-            "type": MULTILABEL,
-        }
-
-
-def _remove(data: Json, kinds: set[str]) -> None:
-    for name, _, kind in list(_attributes(data)):
-        if kind in kinds:
-            data.pop(name, None)
-            data.pop(f"{name}-metadata", None)
-
-
-def _free(data: Json, name: str) -> str:
-    """Return ``name``, or with a number behind it if the line has such a key already."""
-    tried, count = name, 1
-    while tried in data or f"{tried}-metadata" in data:
-        count += 1
-        stem, dash, end = name.rpartition("-ref")
-        tried = f"{stem}-{count}-ref{end}" if dash else f"{name}-{count}"
-    return tried
+def is_plain_place(source: str) -> bool:
+    """Return whether nothing is odd about the place of an image."""
+    if not source or source.isspace():
+        return False
+    return bool(_S3_KEY(source)) if source[:3] == "s3:" else "\uf03a" not in source
 
 
 def _by_number(item: tuple[str, Any]) -> tuple[int, int, str]:

@@ -11,10 +11,21 @@ from vision_toolkit.core.entry import Entry
 from vision_toolkit.core.errors import Invalid
 from vision_toolkit.data.storage import is_local, local_path
 
-__all__ = ["Images", "locator"]
+__all__ = ["Images", "base_of", "locator"]
 
 Images = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
 """A folder, or prefixes of ``source-ref`` with the folder of each."""
+
+
+def base_of(path: str | os.PathLike[str]) -> str:
+    """Return the folder, or URI prefix, from which a manifest's relative places are taken.
+
+    Examples
+    --------
+    >>> base_of("s3://bucket/sets/train.manifest"), base_of("/sets/train.manifest")
+    ('s3://bucket/sets', '/sets')
+    """
+    return str(local_path(path).absolute().parent) if is_local(path) else os.fspath(path).rpartition("/")[0]
 
 
 def locator(images: Images | None, base: str) -> Callable[[Entry], Entry]:
@@ -48,14 +59,26 @@ def locator(images: Images | None, base: str) -> Callable[[Entry], Entry]:
         find = _from_folder(_folder(images))
 
     def place(entry: Entry) -> Entry:
-        at = find(entry.source)
+        at = _spelled(entry.source, find(entry.source))
         mask = entry.mask
-        mask_at = find(mask.uri) if mask is not None else None
+        mask_at = _spelled(mask.uri, find(mask.uri)) if mask is not None else None
         if mask is not None and mask_at is not None:
             mask = replace(mask, at=mask_at)
         return replace(entry, at=at, mask=mask) if at is not None or mask is not entry.mask else entry
 
     return place
+
+
+def _spelled(uri: str, at: str | None) -> str | None:
+    """Return the place under the spelling that is there: Windows writes U+F03A where S3 has a colon."""
+    place = uri if at is None else at
+    if ("\uf03a" not in place and ":" not in place) or not is_local(place) or local_path(place).is_file():
+        return at
+    for wrong, right in (("\uf03a", ":"), (":", "\uf03a")):
+        other = place.replace(wrong, right)
+        if other != place and local_path(other).is_file():
+            return other
+    return at
 
 
 def _folder(folder: str | os.PathLike[str]) -> str:

@@ -6,29 +6,41 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from vision_toolkit.core.entry import Entry, Finding, Label
-from vision_toolkit.core.errors import Invalid, NotFound
+from vision_toolkit.core.errors import Conflict, Invalid, NotFound
 from vision_toolkit.data.images import SUFFIXES
-from vision_toolkit.data.jsonlines import read_line, write_line
-from vision_toolkit.data.locate import Images, locator
-from vision_toolkit.data.storage import is_local, local_path, read_bytes, write_file
+from vision_toolkit.data.jsonlines import LONGEST, read_line, write_line
+from vision_toolkit.data.lines import LineFile
+from vision_toolkit.data.locate import Images, base_of, locator
+from vision_toolkit.data.placing import placed_below, with_files
+from vision_toolkit.data.rules import RULES
+from vision_toolkit.data.storage import is_inline, local_path, write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+    from vision_toolkit.data.check_images import Look
+    from vision_toolkit.data.diff import Diff
+    from vision_toolkit.data.selection import When
+
 __all__ = ["Manifest"]
+
+_OF_THE_FILE = ("gzip", "utf-16", "large-manifest")
+"""Rules of the file that its lines do not show."""
 
 
 class Manifest(Sequence[Entry]):
     """Hold entries in order; every change makes a new manifest.
 
     Lines that could not be read are no entries, but they are kept in their place and written back; so are blank
-    lines, carriage returns, a byte order mark and a missing last newline.
+    lines, carriage returns, a byte order mark and a missing last newline. What edits a manifest (:meth:`upsert`,
+    :meth:`merge`, :meth:`relabel`, :meth:`remove`, :meth:`from_frame`) keeps such lines too; what chooses from it
+    (:meth:`filter`, :meth:`sample`, :meth:`select`, a slice) and ``+`` give manifests of entries alone.
 
     Parameters
     ----------
@@ -50,6 +62,7 @@ class Manifest(Sequence[Entry]):
         self._entries: tuple[Entry, ...] = tuple(entries)
         self._strays: tuple[tuple[int, str], ...] = ()
         self._final_newline = True
+        self._odd: tuple[Finding, ...] = ()
         self.name = name
         for entry in self._entries:
             if not isinstance(entry, Entry):
@@ -76,7 +89,8 @@ class Manifest(Sequence[Entry]):
         NotFound
             if there is no such file.
         Invalid
-            if it is a folder, or a folder of ``images`` is not there.
+            if it is a folder, an image or another file without lines; if a line has more than 16 MiB; or if a folder of
+            ``images`` is not there.
 
         Examples
         --------
@@ -87,25 +101,23 @@ class Manifest(Sequence[Entry]):
         >>> len(m), [finding.rule for finding in m.check() if finding.line == 2]
         (1, ['not-json'])
         """
-        text = read_bytes(path).decode("utf-8", "surrogateescape")
-        base = os.fspath(path).rpartition("/")[0] if not is_local(path) else str(local_path(path).absolute().parent)
-        place = locator(images, base)
-        manifest = cls.__new__(cls)
-        entries: list[Entry] = []
-        strays: list[tuple[int, str]] = []
-        lines = text.split("\n")
-        final_newline = lines[-1] == ""
-        if final_newline:
-            lines.pop()
-        for number, line in enumerate(lines, 1):
-            entry = read_line(line, number)[0] if line.strip() else None
-            if entry is None:
-                strays.append((len(entries), line))
-            else:
-                entries.append(place(entry))
-        manifest._entries, manifest._strays = tuple(entries), tuple(strays)
-        manifest._final_newline = final_newline or not lines
-        manifest.name = os.fspath(path).rstrip("/").rpartition("/")[2]
+        place = locator(images, base_of(path))
+        contents: list[Entry | str] = []
+        with LineFile(path) as file:
+            for number, line in enumerate(file, 1):
+                if len(line) > LONGEST:
+                    raise Invalid(
+                        f"{file.name}, line {number}: more than {LONGEST:,} bytes without a newline; that is no line "
+                        "of a manifest. `vision-toolkit repair` moves it out."
+                    )
+                text = line.decode("utf-8", "surrogateescape")
+                if number == 1 and file.mark:
+                    text = f"\ufeff{text}"
+                entry = read_line(text, number)[0] if text.strip() else None
+                contents.append(text if entry is None else place(entry))
+        name = os.fspath(path).rstrip("/").rpartition("/")[2]
+        manifest = cls.from_lines(contents, name=name, final_newline=file.final_newline)
+        manifest._odd = tuple(finding for finding in file.findings if finding.rule in _OF_THE_FILE)
         return manifest
 
     @classmethod
@@ -135,10 +147,79 @@ class Manifest(Sequence[Entry]):
             raise Invalid(f"{root} must have folders 'normal' and 'anomaly' with images in them; it has {there}.")
         return cls(entries, name=root.name)
 
+    @classmethod
+    def from_lines(
+        cls, lines: Iterable[Entry | str], *, name: str = "manifest", final_newline: bool = True
+    ) -> Manifest:
+        """Make a manifest of what :meth:`lines` yields: entries, and as text the lines that are none.
+
+        Parameters
+        ----------
+        lines
+            in the order of the file.
+        name
+            what to call it in words.
+        final_newline
+            whether the last line ends.
+
+        Examples
+        --------
+        >>> m = Manifest.from_lines([Entry("1.png"), "not a line", Entry("2.png")])
+        >>> len(m), len(list(m.lines()))
+        (2, 3)
+        """
+        entries: list[Entry] = []
+        strays: list[tuple[int, str]] = []
+        for line in lines:
+            if isinstance(line, str):
+                strays.append((len(entries), line))
+            else:
+                entries.append(line)
+        manifest = cls(entries, name=name)
+        manifest._strays, manifest._final_newline = tuple(strays), final_newline
+        return manifest
+
+    @classmethod
+    def from_frame(
+        cls, frame: DataFrame, *, source: str | None = None, label: str | None = None, name: str | None = None
+    ) -> Manifest:
+        """Make a manifest of a pandas table: one of :meth:`to_frame` with its edits, or one of your own.
+
+        ``Manifest.from_frame(m.to_frame())`` equals ``m`` and is written to the letter. Rows may be left out, moved and
+        appended, fields edited; what was edited wins over the line, everything else of the line stays. In a table of
+        your own a column names the images, and ``label`` says normal, anomaly, unlabelled or nothing.
+
+        Parameters
+        ----------
+        frame
+            see :func:`~vision_toolkit.data.frame.read_frame` for its columns.
+        source, label
+            names of the columns, if they are not ``source`` (or ``source-ref``, ``path``, ``image``) and ``label``.
+        name
+            what to call it in words.
+
+        Raises
+        ------
+        Invalid
+            if a column is missing, or a row says what no entry can hold; the row is named.
+
+        Examples
+        --------
+        >>> df = Manifest([Entry("1.png"), Entry("2.png")]).to_frame()
+        >>> df.loc[df["source"] == "2.png", "label"] = "anomaly"
+        >>> Manifest.from_frame(df)
+        Manifest(2 images: 1 anomaly, 1 unlabelled)
+        """
+        from vision_toolkit.data.frame import read_frame
+
+        table = read_frame(frame, source=source, label=label)
+        return cls.from_lines(table.contents, name=name or table.name or "manifest", final_newline=table.final_newline)
+
     def write(self, path: str | os.PathLike[str], *, overwrite: bool = False, relocate: bool = False) -> Path:
         """Write the manifest as JSON lines; lines that nobody edited are written to the letter.
 
-        An entry that came from a folder gets a ``source-ref`` relative to the new file.
+        An entry that came from a folder gets a ``source-ref`` relative to the new file. Masks that have no file yet,
+        drawn by a reader of another format, get one in ``NAME-masks/`` beside it.
 
         Parameters
         ----------
@@ -156,49 +237,65 @@ class Manifest(Sequence[Entry]):
         Failed
             if the disk refuses; nothing is left behind then.
         """
-        base = local_path(path).absolute().parent
-        lines = [write_line(_placed_below(entry, base, relocate=relocate)) for entry in self._entries]
-        for position, stray in reversed(self._strays):
-            lines.insert(position, stray)
+        target = local_path(path).absolute()
+        entries = self._entries
+        if any(entry.mask is not None and is_inline(entry.mask.uri) for entry in entries):
+            if target.exists() and not overwrite:
+                raise Conflict(f"{target} exists; give another name or overwrite=True.")
+            entries = tuple(with_files(entries, target, overwrite=overwrite))
+        placed = (placed_below(entry, target.parent, relocate=relocate) for entry in entries)
+        strays = iter(self._strays)
+        position, stray = next(strays, (len(entries), None))
+        lines = []
+        for index, entry in enumerate(placed):
+            while stray is not None and position <= index:
+                lines.append(stray)
+                position, stray = next(strays, (len(entries), None))
+            lines.append(write_line(entry))
+        if stray is not None:
+            lines += [stray, *(text for _, text in strays)]
         text = "\n".join(lines) + ("\n" if self._final_newline and lines else "")
         return write_file(path, text.encode("utf-8", "surrogateescape"), overwrite=overwrite)
 
     # ---------------------------------------------------------------- looking
 
-    def check(self, *, images: bool = True) -> list[Finding]:
+    def check(
+        self,
+        *,
+        look: Look = "whole",
+        journal: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Finding]:
         """Return every oddity, one :class:`Finding` each, in the order of the lines.
+
+        Each names one of the rules in :data:`vision_toolkit.data.rules.RULES`. A file that is too large to be held is
+        checked by :func:`~vision_toolkit.data.check.check_file`.
 
         Parameters
         ----------
-        images
-            look at the images and masks on this machine as well: is each there, readable, of one size. Nothing is
-            fetched over a network.
+        look
+            how closely to look at images and masks on this machine: ``"whole"`` decodes each, ``"header"`` is quicker,
+            ``"none"`` looks at no file. Nothing is ever fetched over a network.
+        journal
+            a file that remembers which images were looked at, so that a check that was interrupted goes on.
+        threads
+            how many images are decoded at once; None = as many as this process may use.
+        progress
+            called with how many images were looked at, and how many there are.
+
+        Examples
+        --------
+        >>> [finding.rule for finding in Manifest([Entry("1.png", Label.NORMAL)]).check(look="none")]
+        ['few-images']
         """
-        from vision_toolkit.data.check import check_images, check_set
+        from vision_toolkit.data.check import check_contents
 
-        findings: list[Finding] = []
-        numbers: list[int] = []
-        strays = list(self._strays)
-        for position, entry in enumerate(self._entries):
-            while strays and strays[0][0] <= position:
-                findings += self._check_stray(strays.pop(0)[1], len(numbers) + len(self._strays) - len(strays))
-            numbers.append(position + 1 + len(self._strays) - len(strays))
-            if entry.raw is not None:
-                findings += read_line(entry.raw, numbers[-1])[1]
-        for left in range(len(strays)):
-            findings += self._check_stray(
-                strays[left][1], len(self._entries) + len(self._strays) - len(strays) + left + 1
-            )
-        if images:
-            findings += check_images(self._entries, numbers)
-        findings += check_set(self._entries)
+        whole = check_contents(self.lines(), len(self), look=look, journal=journal, threads=threads, progress=progress)
+        findings = [*self._odd, *whole]
+        if not self._final_newline:
+            findings.append(RULES["no-final-newline"].finding(None, f"{self.name} ends without a newline."))
         return sorted(findings, key=lambda finding: finding.line or 1 << 60)
-
-    @staticmethod
-    def _check_stray(text: str, number: int) -> list[Finding]:
-        if not text.strip():
-            return [Finding(number, "info", "blank-line", "A blank line.")]
-        return read_line(text, number)[1]
 
     def counts(self) -> dict[str, int]:
         """Return how many images there are: total, normal, anomaly, unlabelled, with_mask.
@@ -226,23 +323,62 @@ class Manifest(Sequence[Entry]):
             digest.update(repr(facts).encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
-    def to_frame(self) -> DataFrame:
-        """Return a pandas table, one row an image: source, label, types, tags, regions, mask, location."""
-        import pandas as pd
+    def lines(self) -> Iterator[Entry | str]:
+        """Yield everything that the file holds, in order: entries, and as text the lines that are none.
 
-        rows = [
-            {
-                "source": e.source,
-                "label": str(e.label),
-                "types": e.types,
-                "tags": tuple(tag.name for tag in e.tags),
-                "regions": len(e.regions),
-                "mask": e.mask.uri if e.mask else None,
-                "location": e.location,
-            }
-            for e in self._entries
-        ]
-        return pd.DataFrame(rows, columns=["source", "label", "types", "tags", "regions", "mask", "location"])
+        Examples
+        --------
+        >>> [type(line).__name__ for line in Manifest.from_lines(["", Entry("1.png")]).lines()]
+        ['str', 'Entry']
+        """
+        strays = iter(self._strays)
+        position, text = next(strays, (-1, ""))
+        for i, entry in enumerate(self._entries):
+            while position == i:
+                yield text
+                position, text = next(strays, (-1, ""))
+            yield entry
+        while position >= 0:
+            yield text
+            position, text = next(strays, (-1, ""))
+
+    def diff(self, other: Manifest) -> Diff:
+        """Return what differs in ``other``: added, removed, changed and moved images.
+
+        Entries belong together by their source. Where the images lie does not count.
+
+        Examples
+        --------
+        >>> m = Manifest([Entry("1.png"), Entry("2.png")])
+        >>> m.diff(m.relabel({"1.png": "normal"}))
+        Diff(1 changed: 1 label)
+        """
+        from vision_toolkit.data.diff import compare
+
+        if not isinstance(other, Manifest):
+            raise Invalid(f"A manifest is compared with a manifest; a {type(other).__name__} was given.")
+        return compare(self.lines(), other.lines())
+
+    def to_frame(self) -> DataFrame:
+        """Return a pandas table, one row an image, from which :meth:`from_frame` makes the same manifest again.
+
+        Its columns: ``source``, ``label``, ``types`` and ``tags`` (tuples of names), ``regions`` (how many), ``mask``
+        (its URI), ``location`` (where the image's bytes are), ``line`` (its number in the file, as in a Finding) and
+        ``entry`` (the :class:`Entry` with its line; leave it as it is). A file with blank or unreadable lines has one
+        more, ``other_lines``, that carries them. The accessor ``df.vision`` works on it,
+        see :class:`~vision_toolkit.data.accessor.Vision`.
+
+        A CSV or parquet file cannot hold the column ``entry``: what comes back from one is a table of your own.
+
+        Examples
+        --------
+        >>> m = Manifest([Entry("1.png"), Entry("2.png", Label.NORMAL)])
+        >>> m.to_frame()["label"].tolist()
+        ['unlabelled', 'normal']
+        """
+        from vision_toolkit.data.frame import make_frame
+
+        return make_frame(self.lines(), name=self.name, final_newline=self._final_newline)
 
     def show(self, *, n: int = 12, seed: int | None = None) -> Figure:
         """Show ``n`` images with their labels, masks painted in: the first ones, or a random choice of ``seed``."""
@@ -268,25 +404,201 @@ class Manifest(Sequence[Entry]):
     # ---------------------------------------------------------------- choosing
 
     def select(self, positions: Iterable[int]) -> Manifest:
-        """Return the entries at the given positions, in that order."""
+        """Return the entries at the given positions from 0, in that order."""
         return Manifest((self._entries[int(position)] for position in positions), name=self.name)
 
-    def filter(self, predicate: Callable[[Entry], bool] | None = None, *, label: Label | str | None = None) -> Manifest:
-        """Return the entries of a label, or those for which ``predicate`` is true.
+    def filter(
+        self,
+        predicate: Callable[[Entry], bool] | None = None,
+        *,
+        label: Label | str | None = None,
+        labelled: bool | None = None,
+        tag: str | None = None,
+        contains: str | None = None,
+        created_after: When | None = None,
+        created_before: When | None = None,
+    ) -> Manifest:
+        """Return the entries for which everything holds that is given.
+
+        Parameters
+        ----------
+        predicate
+            a function of an :class:`Entry`.
+        label
+            normal, anomaly or unlabelled.
+        labelled
+            True for normal and anomaly, False for the others.
+        tag
+            a class: a tag of the image, a type that its mask's colours name, or the name of a region.
+        contains
+            part of the source; upper and lower case differ.
+        created_after, created_before
+            from the first moment on, up to the second but without it: times, days or text. A day is its midnight, a
+            time without a zone is in UTC. Compared with the line's ``creation-date``, see
+            :func:`~vision_toolkit.data.dates.created`; an entry without one is left out.
+
+        Raises
+        ------
+        Invalid
+            if a label is none of the three, or a date cannot be read.
 
         Examples
         --------
-        >>> m = Manifest([Entry("1.png", Label.NORMAL), Entry("2.png")])
-        >>> m.filter(label="normal"), m.filter(lambda e: not e.is_labelled)
+        >>> m = Manifest([Entry("a/1.png", Label.NORMAL), Entry("b/2.png")])
+        >>> m.filter(label="normal"), m.filter(labelled=False, contains="b/")
         (Manifest(1 image: 1 normal), Manifest(1 image: 1 unlabelled))
         """
-        wanted = None if label is None else Entry("").relabelled(label).label
-        kept = (
-            entry
-            for entry in self._entries
-            if (wanted is None or entry.label is wanted) and (predicate is None or predicate(entry))
+        from vision_toolkit.data.selection import condition
+
+        holds = condition(
+            predicate,
+            label=label,
+            labelled=labelled,
+            tag=tag,
+            contains=contains,
+            created_after=created_after,
+            created_before=created_before,
         )
-        return Manifest(kept, name=self.name)
+        return Manifest((entry for entry in self._entries if holds(entry)), name=self.name)
+
+    def sample(self, n: int, *, seed: int, by: Literal["label"] | None = None) -> Manifest:
+        """Return ``n`` entries drawn by chance, in the order of the file.
+
+        Parameters
+        ----------
+        n
+            how many.
+        seed
+            the same seed draws the same entries.
+        by
+            ``"label"``: normal, anomaly and unlabelled each with their share of the whole, to the nearest image.
+
+        Raises
+        ------
+        Invalid
+            if there are fewer than ``n``.
+
+        Examples
+        --------
+        >>> m = Manifest([Entry(f"{i}.png", Label.ANOMALY if i < 3 else Label.NORMAL) for i in range(9)])
+        >>> m.sample(3, seed=0, by="label")
+        Manifest(3 images: 2 normal, 1 anomaly)
+        """
+        from vision_toolkit.data.selection import draw
+
+        return self.select(draw(self._entries, n, seed=seed, by=by))
+
+    # ---------------------------------------------------------------- editing
+
+    def upsert(self, entries: Iterable[Entry]) -> Manifest:
+        """Replace the entries of the same source, each in its place, and append new ones in the order given.
+
+        As Lookout's UpdateDatasetEntries did: the new entry replaces the whole old one, and what it does not say is
+        gone. To change only a label there is :meth:`relabel`. Of two given for one source the last counts; of two that
+        were there both are replaced by the one. The image stays where it lies if the new entry names no other place.
+
+        Parameters
+        ----------
+        entries
+            a manifest or any other entries.
+
+        Examples
+        --------
+        >>> m = Manifest([Entry("1.png"), Entry("2.png")])
+        >>> [(e.source, str(e.label)) for e in m.upsert([Entry("3.png"), Entry("1.png", Label.NORMAL)])]
+        [('1.png', 'normal'), ('2.png', 'unlabelled'), ('3.png', 'unlabelled')]
+        """
+        from vision_toolkit.data import revision
+
+        return self._with(revision.upsert(self.lines(), entries))
+
+    def merge(self, *others: Manifest, on_conflict: Literal["raise", "first", "last"] = "raise") -> Manifest:
+        """Return one manifest of several, each source once.
+
+        Entries that say the same are one, and the first one's line is kept. A relative source that lies in different
+        folders is two images, hence a conflict. Lines that could not be read are kept, but not twice.
+
+        Parameters
+        ----------
+        others
+            manifests, whose images are appended.
+        on_conflict
+            what to do where two say different things of one source: raise an error, or take the first or the last.
+
+        Raises
+        ------
+        Conflict
+            if two disagree; it names the source and both labels.
+
+        Examples
+        --------
+        >>> m = Manifest([Entry("1.png", Label.NORMAL)])
+        >>> m.merge(Manifest([Entry("1.png", Label.NORMAL), Entry("2.png")]))
+        Manifest(2 images: 1 normal, 1 unlabelled)
+        >>> m.merge(Manifest([Entry("1.png", Label.ANOMALY)]), on_conflict="last")
+        Manifest(1 image: 1 anomaly)
+        """
+        from vision_toolkit.data import revision
+
+        everything = (self, *others)
+        for one in everything:
+            if not isinstance(one, Manifest):
+                raise Invalid(f"Manifests are merged with manifests; a {type(one).__name__} was given.")
+        names = [one.name if one.name != "manifest" else f"manifest {i}" for i, one in enumerate(everything, 1)]
+        return self._with(revision.merge([one.lines() for one in everything], names, on_conflict=on_conflict))
+
+    def relabel(self, labels: Mapping[str, Label | str] | Callable[[Entry], Label | str | None]) -> Manifest:
+        """Give images other labels; whatever else their lines say stays.
+
+        Parameters
+        ----------
+        labels
+            the new label of each source; or a function of an :class:`Entry` that returns one, or None to leave it.
+
+        Raises
+        ------
+        NotFound
+            if a source is not there; it is named.
+        Invalid
+            if a label is none of normal, anomaly, unlabelled.
+
+        Examples
+        --------
+        >>> m = Manifest([Entry("good/1.png"), Entry("bad/2.png")])
+        >>> m.relabel({"bad/2.png": "anomaly"})
+        Manifest(2 images: 1 anomaly, 1 unlabelled)
+        >>> m.relabel(lambda entry: "normal" if entry.source.startswith("good/") else None)
+        Manifest(2 images: 1 normal, 1 unlabelled)
+        """
+        from vision_toolkit.data import revision
+
+        return self._with(revision.relabel(self.lines(), labels))
+
+    def remove(self, which: str | Iterable[str | Entry] | Callable[[Entry], bool]) -> Manifest:
+        """Leave images out of the manifest; their files stay.
+
+        Parameters
+        ----------
+        which
+            a source, several, entries (their sources count), or a function that is true for what is to go.
+
+        Raises
+        ------
+        NotFound
+            if a source is not there; it is named.
+
+        Examples
+        --------
+        >>> m = Manifest([Entry("1.png"), Entry("2.png", Label.NORMAL)])
+        >>> m.remove("1.png"), m.remove(lambda entry: entry.is_labelled)
+        (Manifest(1 image: 1 normal), Manifest(1 image: 1 unlabelled))
+        """
+        from vision_toolkit.data import revision
+
+        return self._with(revision.remove(self.lines(), which))
+
+    def _with(self, lines: Iterable[Entry | str]) -> Manifest:
+        return Manifest.from_lines(lines, name=self.name, final_newline=self._final_newline)
 
     # ---------------------------------------------------------------- being a sequence
 
@@ -327,14 +639,14 @@ class Manifest(Sequence[Entry]):
         return f"Manifest({total} image{'s' * (total != 1)}{': ' * bool(parts)}{', '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from vision_toolkit.data.strip import clean, strip
 
         types = Counter(name for entry in self._entries for name in entry.types)
-        rows: Mapping[str, Any] = {k.replace("_", " "): v for k, v in self.counts().items() if v} | {
-            f"type {name}": n for name, n in types.items()
-        }
-        body = "".join(f"<tr><th style='text-align:left'>{escape(k)}</th><td>{v}</td></tr>" for k, v in rows.items())
-        return f"<table><caption>{escape(self.name)}</caption>{body}</table>"
+        rows = [(k.replace("_", " "), n) for k, n in self.counts().items() if n]
+        rows += [(f"type {name}", n) for name, n in islice(types.items(), 12)]
+        rows += [("more types", len(types) - 12)] if len(types) > 12 else []
+        body = "".join(f"<tr><th style='text-align:left'>{clean(name)}</th><td>{n}</td></tr>" for name, n in rows)
+        return f"<table><caption>{clean(self.name)}</caption>{body}</table>{strip(self._entries)}"
 
 
 def _image_files(folder: Path) -> Iterator[Path]:
@@ -342,26 +654,3 @@ def _image_files(folder: Path) -> Iterator[Path]:
         hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
         if not hidden and file.suffix.lower() in SUFFIXES and file.is_file():
             yield file
-
-
-def _placed_below(entry: Entry, base: Path, *, relocate: bool) -> Entry:
-    """Name a file as it will be found from the new manifest: always where no line named it yet, else if asked."""
-    if entry.raw is not None and not relocate:
-        return entry
-
-    def moved(uri: str, at: str | None) -> str:
-        if at is None or not is_local(at) or not is_local(uri) or uri.startswith("file://") or os.path.isabs(uri):
-            return uri
-        if os.path.normpath(base / uri) == os.path.abspath(local_path(at)):
-            return uri
-        return _relative(at, base)
-
-    mask = entry.mask and replace(entry.mask, uri=moved(entry.mask.uri, entry.mask.at))
-    return replace(entry, source=moved(entry.source, entry.at), mask=mask)
-
-
-def _relative(location: str, base: Path) -> str:
-    try:
-        return Path(os.path.relpath(local_path(location).absolute(), base)).as_posix()
-    except ValueError:  # another drive
-        return local_path(location).absolute().as_posix()

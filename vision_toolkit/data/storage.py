@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import io
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound, Unsupported, VisionError
 
-__all__ = ["check_folder", "exists", "is_local", "local_path", "new_folder", "read_bytes", "write_file"]
+__all__ = [
+    "check_folder",
+    "exists",
+    "inline",
+    "is_inline",
+    "is_local",
+    "local_path",
+    "new_file",
+    "new_folder",
+    "open_bytes",
+    "read_bytes",
+    "write_file",
+]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
+_INLINE = re.compile(r"data:[\w.+-]*/?[\w.+-]*;base64,")
 
 
 def is_local(location: str | os.PathLike[str]) -> bool:
@@ -28,7 +43,29 @@ def is_local(location: str | os.PathLike[str]) -> bool:
     (True, False)
     """
     text = os.fspath(location)
-    return not _SCHEME.match(text) or text.startswith("file://")
+    return not (_SCHEME.match(text) or is_inline(text)) or text.startswith("file://")
+
+
+def is_inline(location: str | os.PathLike[str]) -> bool:
+    """Return whether a location is its own content: a ``data:`` URI in base 64.
+
+    Examples
+    --------
+    >>> is_inline("data:image/png;base64,iVBO"), is_inline("data/1.png")
+    (True, False)
+    """
+    return bool(_INLINE.match(os.fspath(location)))
+
+
+def inline(data: bytes, media_type: str = "image/png") -> str:
+    """Return a location that is its own content (RFC 2397), for bytes that have no file yet.
+
+    Examples
+    --------
+    >>> inline(b"42", "text/plain"), read_bytes(inline(b"42"))
+    ('data:text/plain;base64,NDI=', b'42')
+    """
+    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def local_path(location: str | os.PathLike[str]) -> Path:
@@ -69,12 +106,39 @@ def read_bytes(location: str | os.PathLike[str]) -> bytes:
     >>> read_bytes(path)
     b'42'
     """
+    if is_inline(location):
+        head, _, text = os.fspath(location).partition(",")
+        try:
+            return base64.b64decode(text, validate=True)
+        except ValueError as error:
+            raise Invalid(f"{head},... is not base 64: {error}.") from None
     with _clear_errors(os.fspath(location)):
         return bytes(_at(location).read_bytes())
 
 
+@contextlib.contextmanager
+def open_bytes(location: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file or object to read its bytes piece by piece; raises as :func:`read_bytes` does.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "1.txt")
+    >>> _ = path.write_bytes(b"42")
+    >>> with open_bytes(path) as file:
+    ...     file.read(1)
+    b'4'
+    """
+    with _clear_errors(os.fspath(location)):
+        file = io.BytesIO(read_bytes(location)) if is_inline(location) else _at(location).open("rb")
+    with file:
+        yield file
+
+
 def exists(location: str | os.PathLike[str]) -> bool:
     """Return whether a file or object is there; raises as :func:`read_bytes` does, but for NotFound."""
+    if is_inline(location):
+        return True
     with _clear_errors(os.fspath(location)):
         return bool(_at(location).exists())
 
@@ -89,6 +153,35 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = F
     Failed
         if the disk refuses; nothing is left behind then.
     """
+    with new_file(path, overwrite=overwrite) as file:
+        file.write(data)
+    return local_path(path)
+
+
+@contextlib.contextmanager
+def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[IO[bytes]]:
+    """Open a temporary file that becomes ``path`` when the block ends well, and vanishes otherwise.
+
+    Raises
+    ------
+    Conflict
+        if the file is there already and ``overwrite`` is not set.
+    Invalid
+        if it is a folder.
+    Failed
+        if the disk refuses; nothing is left behind then.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "1.txt")
+    >>> with new_file(path) as file:
+    ...     _ = file.write(b"42")
+    ...     path.exists()
+    False
+    >>> path.read_bytes()
+    b'42'
+    """
     target = local_path(path)
     if target.is_dir():
         raise Invalid(f"{target} is a folder; name a file.")
@@ -99,7 +192,7 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = F
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:80]}.", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o666 & ~_umask())
@@ -108,7 +201,6 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = F
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-    return target
 
 
 def check_folder(path: str | os.PathLike[str], *, overwrite: bool = False, names: Sequence[str] = ()) -> Path:

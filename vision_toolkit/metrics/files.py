@@ -19,7 +19,8 @@ from typing import Any
 from vision_toolkit.core.entry import Entry, Label, MaskRef
 from vision_toolkit.core.errors import Conflict, Invalid
 from vision_toolkit.core.mask import BACKGROUND, palette_colour
-from vision_toolkit.data.jsonlines import CLASSIFICATION, SEGMENTATION, read_line, write_line
+from vision_toolkit.data.attributes import CLASSIFICATION, SEGMENTATION
+from vision_toolkit.data.jsonlines import read_line, write_line
 from vision_toolkit.data.storage import exists, read_bytes, write_file
 from vision_toolkit.metrics.evaluation import Evaluation, Row
 from vision_toolkit.metrics.intervals import Score

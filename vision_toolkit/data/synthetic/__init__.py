@@ -4,6 +4,7 @@
 
 ====================  ==============================================================
 :mod:`.folder`        the public face: draw an image, write a folder, find or make a set
+:mod:`.dirty`         a folder with every trouble that real ones have
 :mod:`.board`         a circuit board; :mod:`.parts` is what sits on it
 :mod:`.casting`       a cast and turned flange
 :mod:`.biscuit`       a stamped and iced biscuit
@@ -11,6 +12,7 @@
 ====================  ==============================================================
 """
 
+from vision_toolkit.data.synthetic.dirty import Dirty, draw_dirty
 from vision_toolkit.data.synthetic.folder import (
     DATASETS,
     VERSION,
@@ -20,4 +22,13 @@ from vision_toolkit.data.synthetic.folder import (
     load_dataset,
 )
 
-__all__ = ["DATASETS", "VERSION", "DatasetFacts", "draw_dataset", "draw_image", "load_dataset"]
+__all__ = [
+    "DATASETS",
+    "VERSION",
+    "DatasetFacts",
+    "Dirty",
+    "draw_dataset",
+    "draw_dirty",
+    "draw_image",
+    "load_dataset",
+]

@@ -1,0 +1,574 @@
+"""Repair a manifest: a plan that can be read first, then a new file. The old one is never touched.
+
+Lines that no rule touches are written to the letter, keys that nobody knows stay in their place, and what is taken out
+goes to a file of rejected lines beside the new one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_toolkit.core.entry import Entry, Finding
+from vision_toolkit.core.errors import Conflict, Invalid, VisionError
+from vision_toolkit.core.mask import BACKGROUND, Mask, hex_to_rgb
+from vision_toolkit.core.settings import Settings
+from vision_toolkit.data.check import SetCheck
+from vision_toolkit.data.images import encode_mask, mask_pixels, probe, unlisted_colours
+from vision_toolkit.data.jsonlines import read_line, write_line
+from vision_toolkit.data.lines import LineFile, LongLine
+from vision_toolkit.data.locate import Images, base_of, locator
+from vision_toolkit.data.placing import placed_below
+from vision_toolkit.data.remedies import REMEDIES, repair_line
+from vision_toolkit.data.rules import RULES
+from vision_toolkit.data.storage import is_local, local_path, new_file, write_file
+from vision_toolkit.data.usual import Scanner
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from vision_toolkit.data.manifest import Manifest
+
+__all__ = ["REPAIRABLE", "RepairPlan", "Step", "plan_repair"]
+
+_FILES = ("mask-no-png", "mask-colours")
+_IMAGES = ("missing-image", "unreadable-image")
+
+REPAIRABLE = tuple(rule.id for rule in RULES.values() if rule.repaired != "by hand")
+"""Ids of the rules that a repair knows to mend: by itself, or when it is asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Hold what a plan does to one line.
+
+    Parameters
+    ----------
+    line
+        its number in the old file, from 1.
+    rules
+        why.
+    before, after
+        the line; ``after`` is None where it is taken out.
+
+    Examples
+    --------
+    >>> Step(3, ("blank-line",), "", None).after is None
+    True
+    """
+
+    line: int
+    rules: tuple[str, ...]
+    before: str
+    after: str | None
+
+
+def plan_repair(
+    source: str | os.PathLike[str] | Manifest,
+    *,
+    rules: Iterable[str] = (),
+    skip: Iterable[str] = (),
+    images: Images | None = None,
+    threads: int | None = None,
+) -> RepairPlan:
+    r"""Plan a repair of a manifest; nothing is written.
+
+    Parameters
+    ----------
+    source
+        path or URI of a manifest of any size, or one in memory.
+    rules
+        ids of rules to repair beside those that are always: what decides something is only done when it is named.
+        ``"missing-image"`` and ``"unreadable-image"`` take such lines out; ``"mask-no-png"`` and ``"mask-colours"``
+        write new masks, in which each pixel takes the nearest colour of the map.
+    skip
+        ids of rules to leave alone.
+    images
+        where the images lie, if not where the lines say; only the four rules above look at them.
+    threads
+        how many images are looked at at once; None = as many as this process may use.
+
+    Raises
+    ------
+    Invalid
+        if a rule does not exist, or cannot be repaired.
+    NotFound
+        if there is no such file.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "x.manifest")
+    >>> _ = path.write_text('{"source-ref": "1.png"}\n\n{"source-ref": "1.png"}\n')
+    >>> plan = plan_repair(path)
+    >>> print(plan)
+    Repair of x.manifest: 1 line stays, 0 change, 2 are taken out.
+      blank-line          1 line   remove it
+      source-twice        1 line   keep the first of the lines
+    >>> plan.write(path.with_name("clean.manifest")).read_text()
+    '{"source-ref": "1.png"}\n'
+    """
+    asked, skipped = _known(rules), _known(skip)
+    always = {rule.id for rule in RULES.values() if rule.repaired == "always"}
+    plan = RepairPlan(source, frozenset((always | asked) - skipped), images)
+    plan.make(threads)
+    return plan
+
+
+def _known(names: Iterable[str]) -> set[str]:
+    given = {names} if isinstance(names, str) else set(names)
+    for name in sorted(given):
+        if name not in RULES:
+            raise Invalid(f"There is no rule {name!r}; a repair knows: {', '.join(REPAIRABLE)}.")
+        if name not in REPAIRABLE:
+            raise Invalid(f"{name!r} needs a person: {RULES[name].repair or RULES[name].why} A repair cannot do it.")
+    return given
+
+
+@dataclass
+class RepairPlan:
+    """Hold what a repair would do; :func:`plan_repair` makes it, :meth:`write` does it.
+
+    Parameters
+    ----------
+    source
+        the manifest.
+    rules
+        ids of the rules to repair.
+    images
+        where the images lie.
+    """
+
+    source: str | os.PathLike[str] | Manifest
+    rules: frozenset[str]
+    images: Images | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many lines each rule changes or takes out."""
+    left: Counter[str] = field(default_factory=Counter)
+    """What is odd about the lines afterwards: rule to number of lines."""
+    examples: dict[str, list[Step]] = field(default_factory=dict)
+    """The first few lines of each rule."""
+    kept: int = 0
+    changed: int = 0
+    removed: int = 0
+    _out: dict[int, str] = field(default_factory=dict, repr=False)
+    _masks: dict[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    _edited: bytearray = field(default_factory=bytearray, repr=False)  # of each line, whether it changes
+    _relative: bool = field(default=False, repr=False)
+    _stamp: tuple[int, int] | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Return what the manifest is called."""
+        return (
+            os.path.basename(os.fspath(self.source)) if isinstance(self.source, str | os.PathLike) else self.source.name
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.counts)
+
+    # ---------------------------------------------------------------- planning
+
+    def make(self, threads: int | None) -> None:
+        """Go over the lines once, and over the images if a rule asks for it."""
+        self._stamp = self._stamped()
+        whole = SetCheck()
+        scan = Scanner()
+        with ExitStack() as stack:
+            lines = _Lines(self.source, stack)
+            for number, text in lines:
+                step, line = self._step(number, text, scan)
+                self._note(step)
+                self._edited.append(step is not None and step.after is not None)
+                if line is not None:
+                    whole.add(number, line)
+                    self._relative |= _is_relative(line.source) or _is_relative(line.mask_uri)
+            self._plan_copies(whole)
+            if self.rules & {*_FILES, *_IMAGES}:
+                self._plan_images(lines, threads)
+            for finding in lines.findings():
+                if finding.rule in self.rules:
+                    self.counts[finding.rule] = max(1, self.counts[finding.rule])
+
+    def _step(self, number: int, text: bytes, scan: Scanner) -> tuple[Step | None, Any]:
+        """Return what happens to a line (None where it stays as it is), and what it says then."""
+        if not text.strip():
+            drop = "blank-line" in self.rules
+            return (Step(number, ("blank-line",), text.decode("utf-8", "replace"), None) if drop else None), None
+        if not text.endswith(b"\r") and "names-differ" not in self.rules:
+            findings: list[Finding] = []
+            line = scan(text, number, findings.append)
+            if not findings and line is not None:
+                return None, line
+        new, done, line, left = repair_line(text, number, self.rules)
+        for rule in {finding.rule for finding in left}:
+            self.left[rule] += 1
+        if new == text:
+            return None, line
+        shown = text[:2000].decode("utf-8", "replace")
+        return Step(number, done, shown, None if new is None else new.decode("utf-8")), line
+
+    def _note(self, step: Step | None) -> None:
+        if step is None:
+            self.kept += 1
+            return
+        if step.after is None:
+            self.removed += 1
+        else:
+            self.changed += 1
+        for rule in step.rules:
+            self.counts[rule] += 1
+            examples = self.examples.setdefault(rule, [])
+            if len(examples) < 3:
+                examples.append(step)
+
+    def _take_out(self, number: int, rule: str, text: str) -> None:
+        if number not in self._out:
+            self._out[number] = rule
+            if self._edited[number - 1]:
+                self.changed -= 1
+            else:
+                self.kept -= 1
+            self._note(Step(number, (rule,), text, None))
+
+    def _plan_copies(self, whole: SetCheck) -> None:
+        for numbers, same in whole.copies() if len(whole) else ():
+            if same and "source-twice" in self.rules:
+                for number in numbers[1:].tolist():
+                    self._take_out(number, "source-twice", f"a copy of line {numbers[0]}")
+            elif not same and "source-conflict" in self.rules:
+                for number in numbers[:-1].tolist():
+                    self._take_out(number, "source-conflict", f"line {numbers[-1]} comes later")
+            else:
+                self.left["source-twice" if same else "source-conflict"] += 1
+
+    def _plan_images(self, lines: _Lines, threads: int | None) -> None:
+        place = lines.place(self.images)
+
+        def look(item: tuple[int, bytes]) -> tuple[int, list[str]]:
+            number, text = item
+            if number in self._out or not text.strip():
+                return number, []
+            new = repair_line(text, number, self.rules)[0]
+            entry = read_line(new.decode("utf-8", "surrogateescape"))[0] if new is not None else None
+            return number, list(_odd_files(place(number, entry), self.rules)) if entry is not None else []
+
+        with ThreadPoolExecutor(Settings(threads=threads).usable_threads()) as pool:
+            items = iter(lines)
+            while batch := list(islice(items, 64)):
+                for (number, text), (_, odd) in zip(batch, pool.map(look, batch), strict=True):
+                    out = next((rule for rule in odd if rule in _IMAGES), None)
+                    if out:
+                        self._take_out(number, out, text[:2000].decode("utf-8", "replace"))
+                    elif odd:
+                        self._masks[number] = tuple(odd)
+                        self.counts.update(odd)
+
+    def _stamped(self) -> tuple[int, int] | None:
+        if not isinstance(self.source, str | os.PathLike) or not is_local(self.source):
+            return None
+        try:
+            facts = local_path(self.source).stat()
+        except OSError:
+            return None  # opening it says why
+        return facts.st_size, facts.st_mtime_ns
+
+    # ---------------------------------------------------------------- doing
+
+    def write(self, path: str | os.PathLike[str], *, overwrite: bool = False, relocate: bool = False) -> Path:
+        """Write the repaired manifest; what is taken out goes to ``NAME.rejected`` beside it, blank lines excepted.
+
+        Parameters
+        ----------
+        path
+            of the new file.
+        overwrite
+            replace a file that is there; never the old manifest itself.
+        relocate
+            the new file lies in another folder: rewrite relative places so that they lead to the same files.
+
+        Raises
+        ------
+        Conflict
+            if a file is there already, or the old manifest was changed since the plan was made.
+        Invalid
+            if relative places would lead nowhere from the new folder, and ``relocate`` is not set.
+        """
+        target = local_path(path).absolute()
+        self._check_target(target, relocate=relocate)
+        rejected = target.with_name(f"{target.name}.rejected")
+        if rejected.exists() and not overwrite:
+            raise Conflict(f"{rejected} exists; give another name or overwrite=True.")
+        with ExitStack() as stack:
+            lines = _Lines(self.source, stack)
+            file = stack.enter_context(new_file(target, overwrite=overwrite))
+            out = _Rejected(rejected, stack)
+            place = lines.place(self.images)
+            scan = Scanner()
+            last = b""
+            for number, text in lines:
+                if number in self._out:
+                    out.write(lines, text)
+                    continue
+                step, _ = self._quiet_step(number, text, scan)
+                if step is not None and step.after is None:
+                    if text.strip():
+                        out.write(lines, text)
+                    continue
+                new = text if step is None or step.after is None else step.after.encode("utf-8")
+                if number in self._masks or (relocate and self._relative):
+                    new = self._placed(number, new, place, target, relocate=relocate)
+                file.write(last)
+                lines.copy(new, file)
+                last = b"\n"
+            if last and (lines.final_newline or "no-final-newline" in self.rules):
+                file.write(b"\n")
+        return local_path(path)
+
+    def _quiet_step(self, number: int, text: bytes, scan: Scanner) -> tuple[Step | None, Any]:
+        left = self.left.copy()
+        step = self._step(number, text, scan)
+        self.left = left
+        return step
+
+    def _check_target(self, target: Path, *, relocate: bool) -> None:
+        if not isinstance(self.source, str | os.PathLike):
+            return
+        if is_local(self.source):
+            old = local_path(self.source).absolute()
+            if os.path.realpath(old) == os.path.realpath(target):
+                raise Conflict(f"{target} is the old manifest, which a repair never touches; give another name.")
+            if self._stamped() != self._stamp:
+                raise Conflict(f"{old} was changed since the plan was made; plan the repair again.")
+            beside = os.path.realpath(old.parent) == os.path.realpath(target.parent)
+        else:
+            beside = False
+        if self._relative and not beside and not relocate:
+            raise Invalid(
+                f"{self.name} names images by places relative to its folder, which would lead nowhere from "
+                f"{target.parent}. Write the new file beside the old one, or relocate=True rewrites those places."
+            )
+
+    def _placed(self, number: int, text: bytes, place: Any, target: Path, *, relocate: bool) -> bytes:
+        entry = read_line(text.decode("utf-8", "surrogateescape"))[0]
+        if entry is None:
+            return text
+        entry = place(number, entry)
+        if number in self._masks and entry.mask is not None:
+            entry = _with_new_mask(entry, number, target)
+        if relocate:
+            entry = placed_below(entry, target.parent, relocate=True)
+        return write_line(entry).encode("utf-8", "surrogateescape")
+
+    def manifest(self) -> Manifest:
+        """Return the repaired manifest in memory; masks that need a new file stay as they are.
+
+        Examples
+        --------
+        >>> from vision_toolkit.data import Manifest
+        >>> twice = Manifest([Entry("1.png"), Entry("1.png")])
+        >>> plan_repair(twice).manifest()
+        Manifest(1 image: 1 unlabelled)
+        """
+        from vision_toolkit.data.manifest import Manifest
+
+        contents: list[Entry | str] = []
+        with ExitStack() as stack:
+            lines = _Lines(self.source, stack)
+            place = lines.place(self.images)
+            scan = Scanner()
+            for number, text in lines:
+                step, _ = self._quiet_step(number, text, scan)
+                if number in self._out or (step is not None and step.after is None):
+                    continue
+                new = text.decode("utf-8", "surrogateescape") if step is None else str(step.after)
+                entry = read_line(new)[0] if new.strip() else None
+                contents.append(new if entry is None else place(number, entry))
+        return Manifest.from_lines(contents, name=self.name)
+
+    # ---------------------------------------------------------------- showing
+
+    def __str__(self) -> str:
+        stays = f"{self.kept:,} line{'s stay' if self.kept != 1 else ' stays'}"
+        out = f"{self.removed:,} {'are' if self.removed != 1 else 'is'} taken out"
+        rows = [f"Repair of {self.name}: {stays}, {self.changed:,} change, {out}."]
+        for rule, count in self.counts.items():
+            lines = f"{count:,} line{'s' * (count != 1)}"
+            rows.append(f"  {rule:<18}  {lines:<8} {RULES[rule].does}")
+        if self.left:
+            rows.append("Left as it is:")
+            for rule, count in self.left.items():
+                asked = RULES[rule].repaired == "asked"
+                can = f"if {rule} is named: {RULES[rule].does}" if asked else RULES[rule].repair or RULES[rule].why
+                lines = f"{count:,} line{'s' * (count != 1)}"
+                rows.append(f"  {rule:<18}  {lines:<8} {can}")
+        return "\n".join(rows)
+
+    __repr__ = __str__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, for JSON."""
+        steps = [
+            {"line": step.line, "rules": list(step.rules), "before": step.before, "after": step.after}
+            for examples in self.examples.values()
+            for step in examples
+        ]
+        numbers = {"kept": self.kept, "changed": self.changed, "removed": self.removed}
+        return {**numbers, "repaired": dict(self.counts), "left": dict(self.left), "examples": steps}
+
+    def to_frame(self) -> DataFrame:
+        """Return a pandas table, one row a rule: rule, lines, what is done, an example before and after."""
+        import pandas as pd
+
+        rows = []
+        for rule, count in self.counts.items():
+            steps = self.examples.get(rule, [])
+            example = (steps[0].before, steps[0].after) if steps else (None, None)
+            rows.append((rule, count, RULES[rule].does, *example))
+        return pd.DataFrame(rows, columns=["rule", "lines", "repair", "before", "after"])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td style='text-align:left'>{escape(rule)}</td><td>{count:,}</td>"
+            f"<td style='text-align:left'>{escape(RULES[rule].does)}</td></tr>"
+            for rule, count in self.counts.items()
+        )
+        left = ", ".join(f"{escape(rule)} {count:,}" for rule, count in self.left.items())
+        return (
+            f"<table><caption>{escape(str(self).splitlines()[0])}</caption><tr><th>rule</th><th>lines</th>"
+            f"<th>repair</th></tr>{rows}</table>" + (f"<p>Left as it is: {left}</p>" if left else "")
+        )
+
+
+# Where the lines come from, and where they go
+
+
+class _Lines:
+    """Iterate over the numbered lines of a file or of a manifest in memory, as bytes."""
+
+    def __init__(self, source: str | os.PathLike[str] | Manifest, stack: ExitStack) -> None:
+        self._file: LineFile | None = None
+        self._base = ""
+        self._contents: list[Entry | str] = []
+        if isinstance(source, str | os.PathLike):
+            self._file = stack.enter_context(LineFile(source))
+            self._base = base_of(source)
+        else:
+            self._contents = list(source.lines())
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        if self._file is not None:
+            yield from enumerate(self._file, 1)
+            return
+        for number, content in enumerate(self._contents, 1):
+            text = write_line(content) if isinstance(content, Entry) else content
+            yield number, text.encode("utf-8", "surrogateescape")
+
+    @property
+    def final_newline(self) -> bool:
+        return self._file.final_newline if self._file is not None else True
+
+    def findings(self) -> list[Finding]:
+        return self._file.findings if self._file is not None else []
+
+    def place(self, images: Images | None) -> Any:
+        """Return what gives an entry the place where its bytes are."""
+        if self._file is not None:
+            find = locator(images, self._base)
+            return lambda number, entry: find(entry)
+
+        def kept(number: int, entry: Entry) -> Entry:
+            old = self._contents[number - 1]
+            if not isinstance(old, Entry):
+                return entry
+            mask = entry.mask
+            if mask is not None and old.mask is not None:
+                mask = replace(mask, at=old.mask.at)
+            return replace(entry, at=old.at, mask=mask)
+
+        return kept
+
+    def copy(self, text: bytes, target: IO[bytes]) -> None:
+        if isinstance(text, LongLine) and self._file is not None:
+            self._file.copy(text, target)
+        else:
+            target.write(text)
+
+
+class _Rejected:
+    """Write what is taken out into a file, which is only there if something is."""
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self._path, self._stack = path, stack
+        self._file: IO[bytes] | None = None
+
+    def write(self, lines: _Lines, text: bytes) -> None:
+        if self._file is None:
+            self._file = self._stack.enter_context(new_file(self._path, overwrite=True))
+        lines.copy(text, self._file)
+        self._file.write(b"\n")
+
+
+def _is_relative(uri: str | None) -> bool:
+    return uri is not None and is_local(uri) and not uri.startswith("file://") and not os.path.isabs(uri)
+
+
+# Images and masks
+
+
+def _odd_files(entry: Entry, rules: frozenset[str]) -> Iterator[str]:
+    place = entry.location
+    if is_local(place):
+        there = local_path(place).is_file()
+        if not there and "missing-image" in rules:
+            yield "missing-image"
+        if there and "unreadable-image" in rules:
+            try:
+                probe(place, whole=True)
+            except VisionError:
+                yield "unreadable-image"
+    ref = entry.mask
+    if ref is not None and ref.colours and is_local(ref.location) and local_path(ref.location).is_file():
+        try:
+            if "mask-no-png" in rules and probe(ref.location).format != "PNG":
+                yield "mask-no-png"
+            if "mask-colours" in rules and unlisted_colours(mask_pixels(ref), ref.colours.values())[0]:
+                yield "mask-colours"
+        except VisionError:
+            return  # the check tells it
+
+
+def _with_new_mask(entry: Entry, number: int, target: Path) -> Entry:
+    """Write the mask anew, each pixel in the nearest colour of the map, beside the new manifest."""
+    ref = entry.mask
+    assert ref is not None
+    folder = target.with_name(f"{target.stem}-masks")
+    file = folder / f"{Path(entry.source.replace(':', '_')).stem or 'mask'}-{number}.png"
+    write_file(file, encode_mask(_nearest(mask_pixels(ref), ref.colours)), overwrite=True)
+    return replace(entry, mask=replace(ref, uri=f"{folder.name}/{file.name}", at=str(file)))
+
+
+def _nearest(pixels: NDArray[np.uint8], colours: Mapping[str, str]) -> Mask:
+    """Give each pixel the nearest of the colours; white, black and what is transparent are background."""
+    known = np.array([*((255, 255, 255), (0, 0, 0)), *(hex_to_rgb(colour) for colour in colours.values())], np.int32)
+    flat, back = np.unique(pixels[..., :3].reshape(-1, 3), axis=0, return_inverse=True)
+    nearest = ((flat[:, None, :].astype(np.int32) - known) ** 2).sum(axis=2).argmin(axis=1)
+    ids = np.maximum(nearest - 1, 0).astype(np.uint8)[back].reshape(pixels.shape[:2])
+    if pixels.shape[2] == 4:
+        ids[pixels[..., 3] == 0] = 0
+    return Mask(ids, (BACKGROUND, *colours), ("#ffffff", *colours.values()))
+
+
+assert {*REMEDIES} <= {*REPAIRABLE}
