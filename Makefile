@@ -1,6 +1,6 @@
 # Type `make help`. PYTHON=/path/to/python3 names the Python to use, SLOW=1 runs the slow tests too.
 .POSIX:
-.PHONY: help demo lab test check constraints inventory clean
+.PHONY: help demo lab test check docs constraints inventory clean
 
 ENV = HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=PASSIVE
 PY = .venv/bin/python
@@ -32,6 +32,10 @@ check: ## lint, format, types and notebooks, changing nothing
 	$(PY) -m mypy
 	@find notebooks -name '*.ipynb' -not -path '*/.*' -exec \
 	$(PY) -m nbstripout --keep-output --keep-count --keep-id --verify {} +
+
+docs: ## write what follows from the code into docs/
+	@PYTHON="$(PYTHON)" sh scripts/venv.sh all,test
+	@$(PY) scripts/docs.py
 
 constraints: ## write the versions that are installed here to constraints.txt
 	@PYTHON="$(PYTHON)" sh scripts/venv.sh all,test

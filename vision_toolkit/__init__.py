@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from vision_toolkit.data.manifest import Manifest
     from vision_toolkit.data.repair import plan_repair
     from vision_toolkit.data.synthetic import load_dataset
+    from vision_toolkit.metrics.comparison import Comparison
     from vision_toolkit.metrics.evaluation import Evaluation
+    from vision_toolkit.models.comparison import compare
     from vision_toolkit.models.model import Model, load
     from vision_toolkit.models.train import train
     from vision_toolkit.plots import contact_sheet, overlay
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Comparison",
     "Conflict",
     "Curation",
     "Entry",
@@ -57,6 +60,7 @@ __all__ = [
     "VisionError",
     "__version__",
     "check_file",
+    "compare",
     "contact_sheet",
     "curate",
     "k_fold",
@@ -73,6 +77,7 @@ __all__ = [
 
 # Where each name lives. Strings, so that nothing is imported before it is asked for.
 _NAMES = {
+    "Comparison": "vision_toolkit.metrics.comparison:Comparison",
     "Conflict": "vision_toolkit.core.errors:Conflict",
     "Curation": "vision_toolkit.curation.report:Curation",
     "Entry": "vision_toolkit.core.entry:Entry",
@@ -94,6 +99,7 @@ _NAMES = {
     "Unsupported": "vision_toolkit.core.errors:Unsupported",
     "VisionError": "vision_toolkit.core.errors:VisionError",
     "check_file": "vision_toolkit.data.check:check_file",
+    "compare": "vision_toolkit.models.comparison:compare",
     "contact_sheet": "vision_toolkit.plots:contact_sheet",
     "curate": "vision_toolkit.curation.report:curate",
     "k_fold": "vision_toolkit.curation.split:k_fold",

@@ -46,6 +46,25 @@ def test_a_file_and_a_manifest_in_memory_are_told_alike(tmp_path, texts, newline
     assert {rule for _, _, rule, _ in of_file} <= RULES.keys()
 
 
+PLACES = ["s3://b/", "s3://c/", "", "images/", "s3://b/a b", "s3:"]
+
+
+@st.composite
+def sound(draw: st.DrawFn) -> dict:
+    painted = draw(st.booleans())
+    place = f"{draw(st.sampled_from(PLACES))}{draw(st.integers(0, 30))}.png"
+    return usual(anomaly=painted or draw(st.booleans()), painted=painted) | {"source-ref": place}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
+@given(st.lists(sound(), max_size=40), st.integers(0, 200))
+def test_lines_that_are_read_many_at_once_are_told_alike(tmp_path, rows, before):
+    path = tmp_path / "a.manifest"
+    usual_ones = (usual(painted=i % 2 == 0) | {"source-ref": f"s3://b/x{i}.png"} for i in range(before))
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*usual_ones, *rows]))
+    assert told(check_file(path, look="none")) == told(Manifest.read(path).check(look="none"))
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path):
     peaks = []
     for count in (2_000, 20_000):

@@ -77,6 +77,27 @@ def test_both_ways_read_and_tell_the_same(texts):
         assert quick == slow
 
 
+@given(st.lists(lines(), max_size=3), st.lists(st.tuples(st.booleans(), st.booleans()), max_size=4), st.randoms())
+def test_many_at_once_say_what_each_says(texts, sound, shuffled):
+    scan = Scanner()
+    for painted in (False, True, True):
+        scan(json.dumps(usual(painted=painted)).encode(), 1, pytest.fail)
+    texts = [*texts, *(json.dumps(usual(anomaly=a or p, painted=p)).encode() for a, p in sound)]
+    shuffled.shuffle(texts)
+    bulk = scan.bulk(texts) if texts else None
+    told: list[Finding] = []
+    each = [scan_line(text, 1, told.append) for text in texts]
+    if bulk is not None:
+        assert not told
+        assert [(line.source, line.mask_uri, line.colours) for line in each] == list(
+            zip(bulk.sources, bulk.uris, bulk.colours, strict=True)
+        )
+        assert [line.label == "anomaly" for line in each] == bulk.anomalies
+        assert {line.label_name for line in each} == {bulk.names[0]}
+    elif texts:  # every usual line is read quickly; of a sample that is all usual, all are
+        assert told or len(texts) > len(sound)
+
+
 @pytest.mark.parametrize("painted", [True, False])
 def test_usual_lines_do_take_the_quick_way(painted, monkeypatch):
     scan = Scanner()

@@ -22,18 +22,19 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
     Parameters
     ----------
     runs
-        what runs each command: check, split, train, evaluate, predict, demo.
+        what runs each command, by its name.
 
     Examples
     --------
-    >>> names = ("check", "split", "train", "evaluate", "predict", "demo")
+    >>> names = "check repair convert diff stats curate split train evaluate predict demo".split()
     >>> parser = build_parser(**dict.fromkeys(names, lambda options: 0))
     >>> parser.parse_args(["split", "board", "--test-size", "20"]).test_size
     20
     """
     parser = argparse.ArgumentParser(
         prog="vision-toolkit",
-        description="Visual inspection on your own machine: check a manifest, train, evaluate, predict.",
+        description="Visual inspection on your own machine: check, repair, convert and curate data; train, evaluate, "
+        "predict.",
         epilog="Begin with: vision-toolkit demo. Exit codes: 0 done, 1 the answer is no, 2 wrong call, 3 failed "
         "(standard error says why), 130 interrupted.",
     )
@@ -46,9 +47,7 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
         one.add_argument("--json", action="store_true", help="print JSON for programs, and no progress")
         return one
 
-    one = command("check", "Say everything that is odd in a manifest and its images.")
-    _add_data(one)
-    one.add_argument("--most", type=_whole(0), default=5, metavar="N", help="findings shown of each rule (default 5)")
+    _add_data_commands(command)
 
     one = command("split", "Divide a manifest into train and test; near duplicates stay together.")
     _add_data(one)
@@ -111,10 +110,113 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
     return parser
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "data", help="a manifest, a folder with normal/ and anomaly/ in it, or board, casting, biscuit (drawn here)"
+def _add_data_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add the commands in ``data_commands``."""
+    one = command("check", "Say everything that is odd in a manifest of any size, or a data set, and its images.")
+    _add_data(one, optional=True)
+    _add_look(one, ("whole", "header", "none"), "decode images whole (default), read their headers, or look at none")
+    one.add_argument(
+        "--journal", metavar="FILE", help="remember there what was looked at: an interrupted check goes on"
     )
+    _add_most(one, "findings shown of each rule (default 5; with --json all)")
+    one.add_argument("--rules", action="store_true", help="list the rules instead; no data is needed")
+    _add_threads(one)
+
+    one = command("repair", "Show what a repair of a manifest would do; with NEW, write it there. The old one stays.")
+    one.add_argument("data", metavar="MANIFEST", help="a manifest of any size")
+    one.add_argument("new", metavar="NEW", nargs="?", help="the manifest to write")
+    one.add_argument(
+        "--rule", action="append", default=[], type=_repairable, metavar="ID", help="repair this too (may be repeated)"
+    )
+    one.add_argument(
+        "--skip", action="append", default=[], type=_repairable, metavar="ID", help="leave this alone (may be repeated)"
+    )
+    _add_images(one)
+    one.add_argument("--relocate", action="store_true", help="NEW lies in another folder: rewrite relative places")
+    one.add_argument("--overwrite", action="store_true", help="replace NEW if it is there, never the old manifest")
+    _add_threads(one)
+
+    one = command("convert", "Read a data set of any format, and write it in any other.")
+    one.add_argument("data", metavar="SOURCE", nargs="?", help="a file or folder of any format, or a bundled dataset")
+    one.add_argument("dest", metavar="DEST", nargs="?", help="the folder to make; with --refer often a file")
+    _add_format(one)
+    one.add_argument("--to", type=_format, default="lookout", metavar="FORMAT", help="what to write (default lookout)")
+    one.add_argument("--formats", "--list", action="store_true", help="list the formats instead")
+    _add_images(one)
+    ways = one.add_mutually_exclusive_group()
+    ways.add_argument("--copy", action="store_true", help="copy the images: DEST is complete in itself (default)")
+    ways.add_argument("--link", action="store_true", help="hard links where the disk allows, else copies")
+    ways.add_argument("--refer", action="store_true", help="name the images where they lie")
+    _add_split(one)
+    one.add_argument(
+        "--class",
+        dest="classes",
+        action="append",
+        default=[],
+        type=_meaning,
+        metavar="NAME=LABEL",
+        help="what a class means: good=normal, scratched=anomaly (may be repeated)",
+    )
+    one.add_argument(
+        "--label-from-regions", action="store_true", help="an unlabelled image with a region or mask is an anomaly"
+    )
+    one.add_argument("--paint", action="store_true", help="draw the regions of images without a mask into one")
+    one.add_argument(
+        "--column",
+        dest="columns",
+        action="append",
+        default=[],
+        type=_column,
+        metavar="OURS=THEIRS",
+        help="CSV: which column is meant: source=path, label=verdict (may be repeated)",
+    )
+    one.add_argument(
+        "--skip-missing", action="store_true", help="leave out images that are not there, and say which they are"
+    )
+    one.add_argument("--overwrite", action="store_true", help="replace what convert wrote there, never anything else")
+
+    one = command("diff", "Say what differs between two manifests or data sets; 0: nothing, 1: something.")
+    one.add_argument("old", metavar="OLD", help="as it was")
+    one.add_argument("new", metavar="NEW", help="as it is now")
+    _add_format(one)
+    _add_most(one, "differences shown of each kind (default 20; with --json all)")
+    one.set_defaults(images=[])
+
+    one = command("stats", "Say what is in a data set: labels, types, tags, sizes, folders, dates.")
+    _add_data(one)
+    _add_look(one, ("header", "none"), "read the images' headers and the masks (default), or look at no file")
+    _add_most(one, "lines shown of each kind (default 10; with --json all)")
+    _add_threads(one)
+
+    one = command("curate", "Look at the pictures: bad ones, copies, contradictions, leaks; say what to remove.")
+    _add_data(one)
+    one.add_argument("--test", metavar="DATA", help="the test set: what stands in both is a leak")
+    one.add_argument("--report", metavar="PAGE", help="write one HTML page with the pictures of the worst there")
+    one.add_argument("--apply", metavar="NEW", help="write a manifest of DATA there, without what is to be removed")
+    one.add_argument(
+        "--drop", action="append", default=[], type=_removable, metavar="RULE", help="remove what breaks this rule too"
+    )
+    one.add_argument(
+        "--keep", action="append", default=[], type=_removable, metavar="RULE", help="remove nothing for this rule"
+    )
+    _add_most(one, "findings shown of each rule (default 5; with --json all)")
+    one.add_argument("--overwrite", action="store_true", help="replace PAGE and NEW if they are there, never DATA")
+    _add_threads(one)
+
+
+def _add_data(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    parser.add_argument(
+        "data",
+        nargs="?" if optional else None,
+        help="a manifest, a folder with normal/ and anomaly/ in it, a file or folder of another format (COCO, YOLO, "
+        "an export; see convert --formats), or board, casting, biscuit (drawn here)",
+    )
+    _add_images(parser)
+    _add_format(parser)
+    _add_split(parser)
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images",
         action="append",
@@ -122,6 +224,24 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where the images of a manifest lie: a folder, or PREFIX=FOLDER (may be repeated)",
     )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from", dest="source_format", type=_format, metavar="FORMAT", help="its format, if it fits several or none"
+    )
+
+
+def _add_split(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--split", metavar="NAME", help="one split of a data set that has several: train, test")
+
+
+def _add_look(parser: argparse.ArgumentParser, ways: tuple[str, ...], text: str) -> None:
+    parser.add_argument("--look", choices=ways, default=ways[0], help=text)
+
+
+def _add_most(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--most", type=_whole(0), metavar="N", help=text)
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -203,3 +323,48 @@ def _rule(text: str) -> str | float:
             f"needed; {text!r} was given"
         ) from None
     return rule
+
+
+def _format(text: str) -> str:
+    from vision_toolkit.data.formats import format_names
+
+    names = format_names()
+    if text not in names:
+        raise argparse.ArgumentTypeError(f"there is no format {text!r}; there are: {', '.join(names)}")
+    return text
+
+
+def _repairable(text: str) -> str:
+    from vision_toolkit.data.repair import REPAIRABLE
+    from vision_toolkit.data.rules import RULES
+
+    if text not in RULES:
+        raise argparse.ArgumentTypeError(f"there is no rule {text!r}; a repair knows: {', '.join(REPAIRABLE)}")
+    if text not in REPAIRABLE:
+        raise argparse.ArgumentTypeError(f"{text!r} needs a person: {RULES[text].repair or RULES[text].why}")
+    return text
+
+
+def _removable(text: str) -> str:
+    from vision_toolkit.curation.report import REMOVABLE
+
+    if text not in REMOVABLE:
+        raise argparse.ArgumentTypeError(f"no image is removed by {text!r}; there are: {', '.join(REMOVABLE)}")
+    return text
+
+
+def _meaning(text: str) -> tuple[str, str]:
+    from vision_toolkit.core.entry import Label
+
+    name, equals, label = text.rpartition("=")
+    labels = [str(one) for one in Label]
+    if not equals or not name.strip() or label.casefold() not in labels:
+        raise argparse.ArgumentTypeError(f"CLASS=LABEL is needed, LABEL one of {', '.join(labels)}; {text!r} was given")
+    return name, label.casefold()
+
+
+def _column(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not equals or not ours or not theirs:
+        raise argparse.ArgumentTypeError(f"OURS=THEIRS is needed, source=path say; {text!r} was given")
+    return ours, theirs

@@ -1,8 +1,11 @@
-"""The command line: ``vision-toolkit check | split | train | evaluate | predict | demo``.
+"""The command line: ``vision-toolkit COMMAND``.
 
-Exit codes: 0 done; 1 done, and the answer is no (errors in a manifest, an image that could not be predicted); 2 the
-call was wrong; 3 it failed, and standard error says why; 130 interrupted; 141 whoever read the output has gone.
-With ``--json`` standard output is JSON alone: one value, or one a line for ``predict``.
+``check`` and ``repair`` are in :mod:`.doctor_commands`, ``convert``, ``diff``, ``stats`` and ``curate`` in
+:mod:`.data_commands`; ``split``, ``train``, ``evaluate``, ``predict`` and ``demo`` are here.
+
+Exit codes: 0 done; 1 done, and the answer is no (errors in a manifest, a difference, an image that could not be
+predicted); 2 the call was wrong; 3 it failed, and standard error says why; 130 interrupted; 141 whoever read the
+output has gone. With ``--json`` standard output is JSON alone: one value, or one a line for ``predict``.
 """
 
 from __future__ import annotations
@@ -12,16 +15,18 @@ import contextlib
 import json
 import math
 import os
-import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vision_toolkit as vt
+from vision_toolkit.app import data_commands, doctor_commands
 from vision_toolkit.app.arguments import build_parser
+from vision_toolkit.app.opening import open_both, open_data
+from vision_toolkit.app.saying import as_typed, bar, complain, print_json, safely, some
 from vision_toolkit.core.entry import Finding
 from vision_toolkit.core.errors import Conflict, Failed, NotFound, VisionError
 from vision_toolkit.data.storage import check_folder, is_local, local_path, new_folder, write_file
@@ -33,11 +38,11 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+DATA_COMMANDS = {name: getattr(room, name) for room in (doctor_commands, data_commands) for name in room.__all__}
+
 REPORT = ("report.json", "report.html")
 DEMO = ("model", *REPORT)
 """What a command writes into its folder; the first tells whose it is. A folder with anything else in it stays."""
-
-Share = Callable[[float], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,51 +58,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["check", "nowhere.manifest"])
     3
     """
-    parser = build_parser(check=_check, split=_split, train=_train, evaluate=_evaluate, predict=_predict, demo=_demo)
+    parser = build_parser(**DATA_COMMANDS, split=_split, train=_train, evaluate=_evaluate, predict=_predict, demo=_demo)
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help(sys.stderr)
         return 2
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *rest, **more: _complain(f"Note: {message}")
+        with warnings.catch_warnings(), safely():
+            warnings.showwarning = lambda message, *rest, **more: complain(f"Note: {message}")
             code = int(options.run(options))
             sys.stdout.flush()
             return code
     except VisionError as error:
-        _complain(f"vision-toolkit {options.command}: {error}")
+        complain(f"vision-toolkit {options.command}: {error}")
         return 3
     except KeyboardInterrupt:
-        _complain("\nInterrupted; nothing half-written is left.")
+        complain("\nInterrupted; nothing half-written is left.")
         return 130
     except BrokenPipeError:
         _forget_output()
         return 141
     except OSError as error:
         _forget_output()
-        _complain(f"vision-toolkit {options.command}: the system refused: {error.strerror or error}.")
+        complain(f"vision-toolkit {options.command}: the system refused: {error.strerror or error}.")
         return 3
 
 
 # The commands
-
-
-def _check(options: argparse.Namespace) -> int:
-    (manifest,) = _open(options, options.data)
-    findings = manifest.check()
-    worst = sum(finding.severity == "error" for finding in findings)
-    if options.json:
-        facts = [
-            {"line": f.line, "severity": f.severity, "rule": f.rule, "text": f.text, "repair": f.repair}
-            for f in findings
-        ]
-        _print_json({"counts": manifest.counts(), "types": manifest.types, "findings": facts})
-        return 1 if worst else 0
-    print(manifest)
-    for line in _grouped(findings, most=options.most):
-        print(_as_typed(line))
-    print(f"{_some(worst, 'error')}, {_some(len(findings) - worst, 'other finding')}." if findings else "Nothing odd.")
-    return 1 if worst else 0
 
 
 def _split(options: argparse.Namespace) -> int:
@@ -107,8 +94,8 @@ def _split(options: argparse.Namespace) -> int:
     for path in paths.values():
         if path.is_dir() or (path.exists() and not options.overwrite):
             raise Conflict(f"{path} exists; give --out DIR or --overwrite.")
-    (manifest,) = _open(options, options.data)
-    with _bar("looking for near duplicates", options) as tell:
+    manifest = open_data(options, options.data).one()
+    with bar("looking for near duplicates", options) as tell:
         train, test = vt.train_test_split(
             manifest,
             test_size=options.test_size,
@@ -119,7 +106,7 @@ def _split(options: argparse.Namespace) -> int:
     parts = {"train": train, "test": test}
     _write_together(parts, paths)
     if options.json:
-        _print_json({side: {"path": str(paths[side]), "counts": part.counts()} for side, part in parts.items()})
+        print_json({side: {"path": str(paths[side]), "counts": part.counts()} for side, part in parts.items()})
         return 0
     for side, part in parts.items():
         print(f"{paths[side]}: {part}")
@@ -136,10 +123,10 @@ def _train(options: argparse.Namespace) -> int:
         if _inside(options.model, options.report) or _inside(options.report, options.model):
             options.parser.error("--model and --report must be two folders, neither inside the other")
         check_folder(options.report, names=REPORT, overwrite=options.overwrite)
-    manifest, *tests = _open(options, options.data, *([options.test] if options.test else []))
+    manifest, test = open_both(options)
     model = vt.train(
         manifest,
-        test=tests[0] if tests else None,
+        test=test,
         task=options.task,
         weights=_weights(options),
         preset=options.preset,
@@ -154,7 +141,7 @@ def _train(options: argparse.Namespace) -> int:
     evaluation = model.evaluation
     if options.report and evaluation is not None:
         try:
-            _write_report(model, evaluation, (tests or [manifest])[0], options, manifest.check())
+            _write_report(model, evaluation, manifest if test is None else test, options, manifest.check())
         except VisionError as error:
             raise Failed(f"{error} The model itself was written: {options.model}.") from error
     written = [options.model, *([str(Path(options.report, "report.html"))] if options.report and evaluation else [])]
@@ -162,7 +149,7 @@ def _train(options: argparse.Namespace) -> int:
         facts = {"task": str(model.task), "types": model.types, "threshold": model.threshold}
         report = options.report if evaluation else None
         scores = evaluation.to_dict() if evaluation else None
-        _print_json({"model": options.model, "report": report, **facts, "evaluation": scores})
+        print_json({"model": options.model, "report": report, **facts, "evaluation": scores})
         return 0
     print(model)
     if evaluation:
@@ -180,13 +167,13 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.report:
         check_folder(options.report, names=REPORT, overwrite=options.overwrite)
     model = vt.load(options.model, threads=options.threads)
-    (manifest,) = _open(options, options.data)
-    with _bar("judging", options) as tell:
+    manifest = open_data(options, options.data).one("test")
+    with bar("judging", options) as tell:
         evaluation = model.evaluate(manifest, progress=lambda share, text: tell(share))
     if options.report:
         _write_report(model, evaluation, manifest, options, manifest.check())
     if options.json:
-        _print_json(evaluation.to_dict())
+        print_json(evaluation.to_dict())
         return 0
     _print_evaluation(evaluation)
     if options.report:
@@ -210,7 +197,7 @@ def _predict(options: argparse.Namespace) -> int:
         except VisionError as error:
             failed += 1
             said = str(error) if str(error).startswith(source) else f"{source}: {error}"
-            _print_line(options.json, {"source": source, "error": str(error)}, _as_typed(said), error=True)
+            _print_line(options.json, {"source": source, "error": str(error)}, as_typed(said), error=True)
             continue
         _print_line(options.json, prediction.to_dict(), f"{source}: {prediction}")
         if folder is not None:
@@ -233,8 +220,8 @@ def _demo(options: argparse.Namespace) -> int:
     say(f"1. Read {options.dataset}: {manifest}")
     findings = manifest.check()
     errors = sum(f.severity == "error" for f in findings)
-    say(f"2. Checked: {_some(errors, 'error')}, {_some(len(findings) - errors, 'other finding')}")
-    with _bar("looking for near duplicates", options) as tell:
+    say(f"2. Checked: {some(errors, 'error')}, {some(len(findings) - errors, 'other finding')}")
+    with bar("looking for near duplicates", options) as tell:
         train, test = vt.train_test_split(
             manifest, test_size=0.3, seed=options.seed, progress=lambda done, total: tell(done / total)
         )
@@ -251,7 +238,7 @@ def _demo(options: argparse.Namespace) -> int:
     )
     say(f"   {model}\n   because {model.info['verdict']['why']}")
     say("5. Testing on the images that it has not seen ...")
-    with _bar("judging", options) as tell:
+    with bar("judging", options) as tell:
         evaluation = model.evaluate(test, progress=lambda share, text: tell(share))
     say(f"   {evaluation}")
     with new_folder(options.out, overwrite=True, names=DEMO) as folder:
@@ -259,7 +246,7 @@ def _demo(options: argparse.Namespace) -> int:
         model.write_files(folder / "model")
         _report(model, evaluation, test, folder, findings)
     if options.json:
-        _print_json({"out": options.out, "evaluation": evaluation.to_dict()})
+        print_json({"out": options.out, "evaluation": evaluation.to_dict()})
     out = Path(options.out)
     say(
         f"6. Wrote {out / 'report.html'} (open it in a browser), {out / 'report.json'} (the same facts) and\n"
@@ -269,41 +256,6 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 # What goes in
-
-
-def _open(options: argparse.Namespace, *data: str) -> list[Manifest]:
-    """Open manifests, folders with normal/ and anomaly/, or bundled datasets by their names."""
-    named = [not os.path.exists(text) and "/" not in text and not Path(text).suffix for text in data]
-    if options.images and all(name or os.path.isdir(text) for name, text in zip(named, data, strict=True)):
-        options.parser.error(f"--images belongs to a manifest; {data[0]!r} is a folder or dataset with its own images")
-    pairs = [_place(text) for text in options.images]
-    places: Any = dict(pairs) or None
-    if len(pairs) == 1 and not pairs[0][0]:
-        places = pairs[0][1]
-    elif any(not prefix for prefix, _ in pairs):
-        options.parser.error("--images is one folder, or PREFIX=FOLDER as often as needed: s3://bucket/parts=pictures")
-    opened = []
-    for text, name in zip(data, named, strict=True):
-        if os.path.isdir(text):
-            opened.append(vt.Manifest.from_folder(text))
-        elif name:
-            try:
-                opened.append(vt.load_dataset(text))
-            except NotFound as error:
-                raise NotFound(f"There is no file, folder or bundled dataset {text!r}. {error}") from None
-        else:
-            opened.append(vt.Manifest.read(text, images=places))
-    return opened
-
-
-def _place(text: str) -> tuple[str, str]:
-    """Return prefix and folder of one ``--images``; both may have an equals sign in their names."""
-    if os.path.isdir(text):
-        return "", text
-    cuts = [match.start() for match in re.finditer("=", text)][::-1]
-    pairs = [(text[:cut], text[cut + 1 :]) for cut in cuts]
-    there = [pair for pair in pairs if os.path.isdir(pair[1])]
-    return (there or pairs or [("", text)])[0]
 
 
 def _sources(words: Sequence[str]) -> Iterator[str]:
@@ -380,70 +332,26 @@ def _write_overlay(source: str, prediction: vt.Prediction, path: Path) -> None:
 # What is said
 
 
-def _grouped(findings: Sequence[Finding], *, most: int) -> list[str]:
-    """Say each rule's first findings, and how many more there are."""
-    lines: list[str] = []
-    seen: Counter[str] = Counter()
-    for finding in findings:
-        seen[finding.rule] += 1
-        if seen[finding.rule] <= most:
-            lines.append(str(finding))
-    lines += [f"... and {n - most} more of [{rule}]" for rule, n in seen.items() if n > most]
-    return lines
-
-
 def _print_evaluation(evaluation: Evaluation) -> None:
     print(evaluation)
     for name, score in evaluation.types.items():
         pixels = "undefined" if math.isnan(score.f1) else f"{score.f1:.3f}"
-        print(f"  {name}: in {_some(score.images, 'image')}, pixel F1 {pixels}, mean IoU {score.aiou}")
-
-
-def _print_json(facts: Any) -> None:
-    print(json.dumps(facts, indent=1, allow_nan=False))
+        print(f"  {name}: in {some(score.images, 'image')}, pixel F1 {pixels}, mean IoU {score.aiou}")
 
 
 def _print_line(as_json: bool, facts: dict[str, Any], text: str, *, error: bool = False) -> None:
     if as_json:
         print(json.dumps(facts, allow_nan=False), flush=True)
     elif error:
-        _complain(text)
+        complain(text)
     else:
         print(text, flush=True)
-
-
-def _complain(text: str) -> None:
-    print(_as_typed(text), file=sys.stderr, flush=True)
-
-
-def _some(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
-
-
-def _as_typed(text: str) -> str:
-    """Say the library's arguments as they are typed here: ``overwrite=True`` is ``--overwrite``."""
-    text = re.sub(r'(?:Manifest\.read\(\.\.\., )?images=\{"([^"]*)": "([^"]*)"\}\)?', r"--images \1=\2", text)
-    text = re.sub(r"\b(images|weights|task)=(['\"])(.*?)\2", r"--\1 \3", text)
-    return text.replace("overwrite=True", "--overwrite").replace("groups=None", "--groups none")
 
 
 def _forget_output() -> None:
     """Point standard output nowhere, so that Python does not stumble over it once more when it ends."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextlib.contextmanager
-def _bar(what: str, options: argparse.Namespace) -> Iterator[Share]:
-    """Yield what to tell a share from 0 to 1: a bar where somebody watches, else nothing."""
-    if options.json or not sys.stderr.isatty():
-        yield lambda share: None
-        return
-    from tqdm import tqdm
-
-    form = "{desc:<28} {percentage:3.0f} % |{bar}| {elapsed}"
-    with tqdm(total=100, desc=what, bar_format=form, leave=False) as bar:
-        yield lambda share: (bar.update(max(0, round(100 * share) - bar.n)), None)[1]
 
 
 if __name__ == "__main__":

@@ -239,7 +239,7 @@ def _dark(m: Measures) -> list[Oddity]:
         for i, off, usual in _below(m.brightness, DARK)
     }
     for i, off, usual in _above(m.black, BLACK):
-        text = f"{m.black[i]:.0%} of it are black, of the others about {usual:.0%}."
+        text = f"{100 * m.black[i]:.0f} % of it are black, of the others about {100 * usual:.0f} %."
         found.setdefault(i, Oddity("dark", (i,), text, off))
     return list(found.values())
 
@@ -251,7 +251,12 @@ def _overexposed(m: Measures) -> list[Oddity]:
         return usual > WHITE_GROUND[0] and off < WHITE_GROUND[1] * (1 - usual)
 
     found = {
-        i: Oddity("overexposed", (i,), f"{m.white[i]:.0%} of it are burnt out, of the others about {usual:.0%}.", off)
+        i: Oddity(
+            "overexposed",
+            (i,),
+            f"{100 * m.white[i]:.0f} % of it are burnt out, of the others about {100 * usual:.0f} %.",
+            off,
+        )
         for i, off, usual in _above(m.white, BURNT)
         if ratio[i] > 0 and not is_honest(off, usual)
     }

@@ -25,9 +25,9 @@ from vision_toolkit.data.lines import LineFile
 from vision_toolkit.data.locate import Images, base_of, locator
 from vision_toolkit.data.rules import RULES
 from vision_toolkit.data.storage import is_inline
-from vision_toolkit.data.usual import Scanner
+from vision_toolkit.data.usual import Bulk, Scanner
 
-__all__ = ["SetCheck", "check_contents", "check_file"]
+__all__ = ["SetCheck", "batched", "check_contents", "check_file"]
 
 Item = TypeVar("Item")
 Progress = Callable[[int, int], None]
@@ -86,16 +86,22 @@ def check_file(
     with LineFile(path) as file:
         yield from file.findings
         told = len(file.findings)
-        for number, text in enumerate(file, 1):
-            if text and not text.isspace():
-                line = scan(text, number, say)
-                if line is not None:
-                    add(number, line)
-            else:
-                _tell_blank(number, say)
-            if found:
-                yield from found
-                found.clear()
+        for batch in batched(iter(file), 128):
+            bulk = scan.bulk(batch)
+            if bulk is not None:
+                whole.add_bulk(number + 1, bulk)
+                number += len(batch)
+                continue
+            for text in batch:
+                number += 1
+                if text and not text.isspace():
+                    line = scan(text, number, say)
+                    if line is not None:
+                        add(number, line)
+                else:
+                    _tell_blank(number, say)
+            yield from found
+            found.clear()
         yield from file.findings[told:]
         if look != "none":
             place = locator(images, base_of(path))
@@ -129,9 +135,9 @@ def check_contents(
     >>> [finding.rule for finding in check_contents(["[]"], 0)]
     ['not-object', 'empty']
     """
-    whole = SetCheck()
     found: list[Finding] = []
     entries: dict[int, Entry] = {}
+    whole = SetCheck(lambda number: entries[number].at if number in entries else None)
     returns = 0
     for number, content in enumerate(contents, 1):
         if isinstance(content, Entry):
@@ -148,7 +154,7 @@ def check_contents(
             _tell_blank(number, found.append)
     yield from found
     if returns:
-        yield RULES["crlf"].finding(None, f"{returns:,} lines end with carriage return and newline.")
+        yield RULES["crlf"].finding(None, f"{returns:,} line{'s' * (returns > 1)} with carriage return and newline.")
     if look != "none":
         yield from check_images(entries.items(), total, look=look, journal=journal, threads=threads, progress=progress)
     yield from whole.findings(lambda numbers: {n: entries[n].source for n in numbers if n in entries})
@@ -198,9 +204,12 @@ class SetCheck:
     ...     whole.add(number, line)
     >>> print(next(whole.findings(lambda numbers: {})))
     line 2: warning: The image of line 1 stands again on line 2, saying the same. [source-twice] Repair: ...
+
+    ``at`` tells, by number, where an image in memory lies: two of one name that lie apart are two images.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at: Callable[[int], str | None] = lambda number: None) -> None:
+        self._at = at
         self._numbers = array("q")
         self._sources = array("q")
         self._said = array("q")
@@ -226,10 +235,9 @@ class SetCheck:
                 self._unpainted.append(number)
         elif label is _NORMAL:
             verdict = 2
-        self._said.append(hash((verdict, uri, tags, regions)) ^ len(colours))
+        self._said.append(hash((verdict, uri, tags, regions)) ^ (hash(tuple(colours.items())) if colours else 0))
         if not source.startswith(self._place):
-            self._place = source[: source.find("/", 5) + 1] if source[:5] == "s3://" else ""
-            self._places.setdefault(self._place, number)
+            self._note_place(source, number)
         names = verdict, label_name, mask_name
         try:
             self._kinds[names] += 1
@@ -241,6 +249,41 @@ class SetCheck:
             if len(colours) == 1:
                 self._alone[name] += 1
 
+    def add_bulk(self, first: int, bulk: Bulk) -> None:
+        """Take many lines into account, the first of which has this number; as :meth:`add` would one by one."""
+        sources, anomalies, uris, colours, (label_name, mask_name) = bulk
+        self._numbers.extend(range(first, first + len(sources)))
+        self._sources.extend(map(hash, sources))
+        self._said.extend(
+            hash((1, uri, (), ())) ^ (hash(tuple(types.items())) if types else 0) if anomaly else _SAID_NORMAL
+            for anomaly, uri, types in zip(anomalies, uris, colours, strict=True)
+        )
+        for number, source in enumerate(sources, first):
+            if not source.startswith(self._place):
+                self._note_place(source, number)
+        painted = sum(map(bool, uris))
+        anomalous = sum(anomalies)
+        for kind, count in (
+            ((1, label_name, mask_name), painted),
+            ((1, label_name, None), anomalous - painted),
+            ((2, label_name, None), len(sources) - anomalous),
+        ):
+            if count:
+                self._kinds[kind] = self._kinds.get(kind, 0) + count
+        if anomalous > painted:
+            pairs = enumerate(zip(anomalies, uris, strict=True), first)
+            self._unpainted.extend(number for number, (anomaly, uri) in pairs if anomaly and uri is None)
+        for types in filter(None, colours):
+            for name in types:
+                self._types[name] += 1
+            if len(types) == 1:
+                self._alone[name] += 1
+
+    def _note_place(self, source: str, number: int) -> None:
+        bucket = source[: source.find("/", 5) + 1] if source[:5] == "s3://" else ""
+        self._places.setdefault(bucket, number)
+        self._place = bucket or "\0"  # every place begins with nothing
+
     def copies(self) -> Iterator[tuple[NDArray[np.int64], bool]]:
         """Yield, for each image on several lines, the numbers of those lines and whether they say the same."""
         sources = np.frombuffer(self._sources, np.int64)
@@ -251,7 +294,8 @@ class SetCheck:
         ends = np.r_[starts[1:], len(ordered)]
         for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
             here = order[start:end]
-            yield numbers[here], bool((said[here] == said[here[0]]).all())
+            same = bool((said[here] == said[here[0]]).all())
+            yield numbers[here], same and len({self._at(int(number)) for number in numbers[here]}) == 1
 
     def findings(self, sources: Callable[[set[int]], dict[int, str]]) -> Iterator[Finding]:
         """Yield what is odd about the set; ``sources`` tells the images of some lines, by number."""
@@ -264,7 +308,7 @@ class SetCheck:
         yield from self._tell_names()
 
     def _tell_copies(self, sources: Callable[[set[int]], dict[int, str]]) -> Iterator[Finding]:
-        for groups in _batches(self.copies(), 1000):
+        for groups in batched(self.copies(), 1000):
             names = sources({int(lines[0]) for lines, _ in groups})
             for lines, same in groups:
                 name = names.get(int(lines[0]), f"The image of line {lines[0]}")
@@ -327,12 +371,20 @@ class SetCheck:
 
 
 _NORMAL, _ANOMALY = Label.NORMAL, Label.ANOMALY
+_SAID_NORMAL = hash((2, None, (), ()))
 
 
 def _images(count: int) -> str:
     return f"{count:,} image{'s have' if count != 1 else ' has'}"
 
 
-def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+def batched(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    """Yield lists of at most ``size`` items.
+
+    Examples
+    --------
+    >>> list(batched(iter(range(5)), 2))
+    [[0, 1], [2, 3], [4]]
+    """
     while batch := list(islice(items, size)):
         yield batch

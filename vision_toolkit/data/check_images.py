@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import IO, Literal, Self
 
 from vision_toolkit.core.entry import Entry, Finding
-from vision_toolkit.core.errors import Invalid, VisionError
+from vision_toolkit.core.errors import Failed, Invalid, VisionError
 from vision_toolkit.core.limits import LOOKOUT
 from vision_toolkit.core.mask import Mask
 from vision_toolkit.core.settings import Settings
 from vision_toolkit.data.images import ImageFacts, mask_pixels, probe, unlisted_colours
 from vision_toolkit.data.rules import RULES
-from vision_toolkit.data.storage import is_inline, is_local, local_path
+from vision_toolkit.data.storage import is_inline, is_local, is_there, local_path
 
 __all__ = ["Look", "check_images"]
 
@@ -135,7 +135,7 @@ def _in_order(
 
 
 def _is_here(place: str) -> bool:
-    return is_inline(place) or (is_local(place) and local_path(place).is_file())
+    return is_inline(place) or is_there(place)
 
 
 # One image and its mask
@@ -202,6 +202,7 @@ class _Count:
     line: int
     example: str
     kinds: Counter[str] = field(default_factory=Counter)
+    folders: int = 1
 
     def __str__(self) -> str:
         return " and ".join(f"{n:,} {kind}{'s' * (n != 1)}" for kind, n in self.kinds.items())
@@ -239,27 +240,49 @@ class _Missing:
         self._roots: dict[str, str] = {}
 
     def add(self, number: int, place: str, what: str) -> None:
-        folder = os.path.dirname(str(local_path(place)))
+        folder = os.path.dirname(str(local_path(place))) or "."
         if folder not in self._roots:
             self._roots[folder] = _first_missing(folder)
         key = self._roots[folder], "image" if what == "image" else "mask"
         self._found.setdefault(key, _Count(number, place)).kinds[what] += 1
 
     def findings(self) -> Iterator[Finding]:
-        for (folder, what), count in self._found.items():
+        for (folder, what), count in self._together():
             many = sum(count.kinds.values()) > 1
             name = f"{os.path.basename(count.example)}{' and others' if many else ''}"
             there = os.path.isdir(folder)
             where = f"not in {folder or '.'}" if there else f"below {folder}, for there is no such folder"
+            if count.folders > 1:
+                where = f"in {count.folders:,} folders of {os.path.dirname(folder) or '.'} that are not there"
             not_there = "" if there else "cannot be "
             verb = ("are " if many else "is ") if there else ""
             yield RULES[f"missing-{what}"].finding(count.line, f"{count} {verb}{not_there}{where}: {name}.")
+
+    def _together(self) -> Iterator[tuple[tuple[str, str], _Count]]:
+        """Yield what is missing; of one folder that lacks many, as one folder an image makes it, all at once."""
+        lacking: dict[tuple[str, str, bool], list[tuple[str, str]]] = {}
+        for folder, what in self._found:
+            there = os.path.isdir(folder)
+            lacking.setdefault((folder if there else os.path.dirname(folder), what, there), []).append((folder, what))
+        for keys in lacking.values():
+            if len(keys) <= _FEW:
+                yield from ((key, self._found[key]) for key in keys)
+                continue
+            kinds: Counter[str] = Counter()
+            for key in keys:
+                kinds.update(self._found[key].kinds)
+            first = self._found[keys[0]]
+            yield keys[0], _Count(first.line, first.example, kinds, len(keys))
+
+
+_FEW = 5
+"""So many folders that are missing in one are told one by one."""
 
 
 def _first_missing(folder: str) -> str:
     """Return the folder if it is there, else the highest of its parents that is not."""
     missing = folder
-    while missing and not os.path.isdir(folder):
+    while missing and not os.path.isdir(folder or "."):
         missing, folder = folder, os.path.dirname(folder)
     return missing
 
@@ -287,7 +310,10 @@ def _key(entry: Entry, mask: str | None, look: Look) -> str:
 def _stamp(place: str) -> tuple[str, int, int]:
     if is_inline(place):
         return place, len(place), 0
-    facts = local_path(place).stat()
+    try:
+        facts = local_path(place).stat()
+    except OSError:  # gone since, or not to be asked: reading it says why
+        return place, -1, -1
     return place, facts.st_size, facts.st_mtime_ns
 
 
@@ -300,29 +326,45 @@ class _Journal:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> Self:
-        if self._path is None:
-            return self
-        path = local_path(self._path)
+        if self._path is not None:
+            with self._clear_errors():
+                self._open(local_path(self._path))
+        return self
+
+    @contextlib.contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Failed(
+                f"The journal {self._path} cannot be kept: {error.strerror or error}. Name another file, or none."
+            ) from error
+
+    def _open(self, path: Path) -> None:
         if path.exists():
+            if not path.is_file() and not path.is_dir():
+                raise Invalid(f"{path} is a pipe or a device, no journal of a check; name another file.")
             with path.open(encoding="utf-8", errors="replace") as file:
                 for line in file:
                     with contextlib.suppress(ValueError, TypeError, KeyError):
                         data = json.loads(line)
                         size = data["size"] and (int(data["size"][0]), int(data["size"][1]))
-                        self.known[str(data["key"])] = size, [(str(rule), str(text)) for rule, text in data["odd"]]
+                        odd = [(RULES[rule].id, str(text)) for rule, text in data["odd"]]
+                        self.known[str(data["key"])] = size, odd
             if not self.known and path.stat().st_size:
                 raise Invalid(f"{path} is no journal of a check; name another file.")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a", encoding="utf-8")
         if self.known:
             self._file.write("\n")  # after a line that was cut off
-        return self
 
     def __exit__(self, *error: object) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # each line was written; what could not be was told
+                self._file.close()
 
     def write(self, key: str, seen: Looked) -> None:
         if self._file is not None:
-            self._file.write(json.dumps({"key": key, "size": seen[0], "odd": seen[1]}) + "\n")
-            self._file.flush()
+            with self._clear_errors():
+                self._file.write(json.dumps({"key": key, "size": seen[0], "odd": seen[1]}) + "\n")
+                self._file.flush()

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Literal
 
 from vision_toolkit.core.entry import Entry, Finding, Label, MaskRef
-from vision_toolkit.core.errors import Invalid, NotFound
+from vision_toolkit.core.errors import Failed, Invalid, NotFound
 from vision_toolkit.data.attributes import attributes
 from vision_toolkit.data.formats import ReadOptions, WriteOptions, format_names, load_format
+from vision_toolkit.data.formats.files import marker_of
 from vision_toolkit.data.formats.losses import Losses
 from vision_toolkit.data.images import encode_mask, probe, read_mask
 from vision_toolkit.data.jsonlines import decode_line
 from vision_toolkit.data.locate import Images
 from vision_toolkit.data.manifest import Manifest
 from vision_toolkit.data.shapes import paint_regions
-from vision_toolkit.data.storage import inline, is_local, local_path
+from vision_toolkit.data.storage import exists, inline, is_local, local_path
 
-__all__ = ["Written", "read_dataset", "read_splits", "write_dataset"]
+__all__ = ["Written", "fitting_formats", "read_dataset", "read_splits", "write_dataset"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -171,14 +172,25 @@ def read_splits(
         )
     place = local_path(path)
     meanings = _meanings(classes or {})
-    if not place.exists():
+    if not exists(place):
         raise NotFound(f"Nothing is at {place}.")
     name = _detected(place) if format == "auto" else format
-    found = load_format(name).read(place, _options(name, images, columns))
+    options = _options(name, images, columns)
+    with _clear_errors(place):
+        found = load_format(name).read(place, options)
     return {
         split: _completed(part, _named(path, split), meanings, label_from_regions=label_from_regions, paint=paint)
         for split, part in found.items()
     }
+
+
+@contextlib.contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Name the file or folder below ``path`` that the system does not let us read."""
+    try:
+        yield
+    except OSError as error:
+        raise Failed(f"{error.filename or path} cannot be read: {error.strerror or error}.") from error
 
 
 def _options(name: str, images: Images | None, columns: Mapping[str, str] | None) -> ReadOptions:
@@ -194,14 +206,39 @@ def _options(name: str, images: Images | None, columns: Mapping[str, str] | None
     return ReadOptions(images=folder, columns=dict(columns or {}), places=images)
 
 
+def fitting_formats(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the formats that a file or folder could be of.
+
+    A folder that :func:`write_dataset` wrote is of that format alone, though its images may lie as another one has
+    them; and a manifest that a labelling job left is read by the format that knows more of it.
+
+    Parameters
+    ----------
+    path
+        of a file or folder on this machine.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> fitting_formats(tempfile.mkdtemp())
+    []
+    """
+    place = local_path(path)
+    modules = {name: load_format(name) for name in format_names()}
+    with _clear_errors(place):
+        fitting = [name for name, module in modules.items() if module.detect(place)]
+    ours = [name for name in modules if place.is_dir() and marker_of(place, name)]
+    refined = {other for name in fitting for other in getattr(modules[name], "REFINES", ())}
+    return ours or [name for name in fitting if name not in refined]
+
+
 def _detected(path: Path) -> str:
-    modules: dict[str, ModuleType] = {name: load_format(name) for name in format_names()}
-    fitting = [name for name, module in modules.items() if module.detect(path)]
+    fitting = fitting_formats(path)
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         raise Invalid(f"{path} could be {' or '.join(map(repr, fitting))}; say which: format={fitting[0]!r}.")
-    looked = "; ".join(f"{name!r}: {module.TITLE}" for name, module in modules.items())
+    looked = "; ".join(f"{name!r}: {load_format(name).TITLE}" for name in format_names())
     raise Invalid(f"{path} is of no known format; if it is one all the same, say which: format=... There are {looked}.")
 
 
@@ -343,10 +380,20 @@ def write_dataset(
     if not any(len(manifest) for manifest in parts.values()):
         raise Invalid("There is no image to write.")
     target = local_path(path)
+    if not (getattr(module, "KEEPS_LINES", False) or getattr(module, "KEEPS_BLANKS", False)):
+        _check_names(entry for manifest in parts.values() for entry in manifest)
     found = module.write(parts, target, WriteOptions(images=images, overwrite=overwrite))
     kept = getattr(module, "KEEPS_LINES", False)
     losses = (*found, *(() if kept else _lost_keys(entry for part in parts.values() for entry in part)))
     return Written(target, format, losses)
+
+
+def _check_names(entries: Iterable[Entry]) -> None:
+    """Raise for a class without a name, which hardly a format's reader would take back."""
+    for entry in entries:
+        for name in (*(tag.name for tag in entry.tags), *(region.name for region in entry.regions), *entry.types):
+            if not name.strip():
+                raise Invalid(f"{entry.source} has a class without a name, {name!r}; name it or remove it.")
 
 
 def _lost_keys(entries: Iterable[Entry]) -> tuple[Finding, ...]:

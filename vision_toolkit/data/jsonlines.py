@@ -160,9 +160,10 @@ def decode_line(text: str | bytes, number: int, say: Say) -> Json | None:
     line 1: error: The line is a JSON list, not an object {...}. [not-object] Repair: write it again; ...
     """
     if len(text) > LONGEST:
+        size = getattr(text, "length", len(text))  # of one that is not held whole, all of it
         say(
             RULES["huge-line"].finding(
-                number, f"The line has {len(text):,} bytes; it is not read beyond {LONGEST:,}. Are newlines missing?"
+                number, f"The line has {size:,} bytes; it is not read beyond {LONGEST:,}. Are newlines missing?"
             )
         )
         return None

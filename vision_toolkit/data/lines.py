@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import IO, Any, Self
 
 from vision_toolkit.core.entry import Finding
-from vision_toolkit.core.errors import Invalid
+from vision_toolkit.core.errors import Failed, Invalid
 from vision_toolkit.core.limits import LOOKOUT
 from vision_toolkit.data.jsonlines import LONGEST
 from vision_toolkit.data.rules import RULES
@@ -34,6 +34,7 @@ _MAGIC = {
     b"\x7fELF": "a program",
     b"PAR1": "a parquet table",
     b"\xfd7zXZ": "compressed with xz; run xz -d on it first",
+    b"\x1f\x8b": "compressed twice with gzip; run gunzip on it first",
     b"BZh": "compressed with bzip2; run bunzip2 on it first",
     b"\x28\xb5\x2f\xfd": "compressed with zstd; run zstd -d on it first",
 }
@@ -111,6 +112,8 @@ class LineFile:
     def __enter__(self) -> Self:
         with self._stack:
             self.file = self._stack.enter_context(open_bytes(self._path))
+            if not self.file.seekable():
+                raise Invalid(f"{self.name} can be read only once, as a pipe; copy it to a file first.")
             self._normalise()
             self._stack = self._stack.pop_all()
         return self
@@ -159,6 +162,9 @@ class LineFile:
             raise Invalid(f"{self.name} is compressed with gzip, but damaged: {error}.") from None
         except UnicodeError as error:
             raise Invalid(f"{self.name} begins as UTF-16 or UTF-32, but does not go on so: {error}.") from None
+        except OSError as error:
+            where = tempfile.gettempdir()
+            raise Failed(f"{self.name} cannot be made plain UTF-8 in {where}: {error.strerror or error}.") from error
         self.file = target
 
     def __iter__(self) -> Iterator[bytes]:
@@ -193,7 +199,7 @@ class LineFile:
             self.findings.append(RULES["no-final-newline"].finding(None, f"{self.name} ends without a newline."))
         if returns and not self.returns:
             self.findings.append(
-                RULES["crlf"].finding(None, f"{returns:,} lines end with carriage return and newline.")
+                RULES["crlf"].finding(None, f"{returns:,} line{'s' * (returns > 1)} with carriage return and newline.")
             )
         self.final_newline, self.returns = final_newline, returns
 

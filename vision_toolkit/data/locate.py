@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vision_toolkit.core.entry import Entry
 from vision_toolkit.core.errors import Invalid
-from vision_toolkit.data.storage import is_local, local_path
+from vision_toolkit.data.storage import is_local, is_there, local_path
 
 __all__ = ["Images", "base_of", "locator"]
 
@@ -72,11 +72,11 @@ def locator(images: Images | None, base: str) -> Callable[[Entry], Entry]:
 def _spelled(uri: str, at: str | None) -> str | None:
     """Return the place under the spelling that is there: Windows writes U+F03A where S3 has a colon."""
     place = uri if at is None else at
-    if ("\uf03a" not in place and ":" not in place) or not is_local(place) or local_path(place).is_file():
+    if ("\uf03a" not in place and ":" not in place) or not is_local(place) or is_there(place):
         return at
     for wrong, right in (("\uf03a", ":"), (":", "\uf03a")):
         other = place.replace(wrong, right)
-        if other != place and local_path(other).is_file():
+        if other != place and is_there(other):
             return other
     return at
 
@@ -129,7 +129,7 @@ def _from_folder(folder: str) -> Callable[[str], str | None]:
             tries.insert(0, skipped[parent])
         for skip in tries:
             candidate = _join(folder, "/".join(parts[skip:]))
-            if is_local(candidate) and Path(candidate).is_file():
+            if is_there(candidate):
                 skipped[parent] = skip
                 return candidate
         return _join(folder, "/".join(parts[skipped.get(parent, 0) :])) if parts else None

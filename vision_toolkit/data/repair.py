@@ -23,16 +23,16 @@ from vision_toolkit.core.entry import Entry, Finding
 from vision_toolkit.core.errors import Conflict, Invalid, VisionError
 from vision_toolkit.core.mask import BACKGROUND, Mask, hex_to_rgb
 from vision_toolkit.core.settings import Settings
-from vision_toolkit.data.check import SetCheck
+from vision_toolkit.data.check import SetCheck, batched
 from vision_toolkit.data.images import encode_mask, mask_pixels, probe, unlisted_colours
 from vision_toolkit.data.jsonlines import read_line, write_line
 from vision_toolkit.data.lines import LineFile, LongLine
 from vision_toolkit.data.locate import Images, base_of, locator
-from vision_toolkit.data.placing import placed_below
+from vision_toolkit.data.placing import placed_below, with_files
 from vision_toolkit.data.remedies import REMEDIES, repair_line
 from vision_toolkit.data.rules import RULES
-from vision_toolkit.data.storage import is_local, local_path, new_file, write_file
-from vision_toolkit.data.usual import Scanner
+from vision_toolkit.data.storage import is_inline, is_local, is_there, local_path, new_file, write_file
+from vision_toolkit.data.usual import Bulk, Scanner
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -94,7 +94,8 @@ def plan_repair(
     skip
         ids of rules to leave alone.
     images
-        where the images lie, if not where the lines say; only the four rules above look at them.
+        where the images lie, if not where the lines (or the entries in memory) say; only the four rules above look
+        at them.
     threads
         how many images are looked at at once; None = as many as this process may use.
 
@@ -131,7 +132,8 @@ def _known(names: Iterable[str]) -> set[str]:
         if name not in RULES:
             raise Invalid(f"There is no rule {name!r}; a repair knows: {', '.join(REPAIRABLE)}.")
         if name not in REPAIRABLE:
-            raise Invalid(f"{name!r} needs a person: {RULES[name].repair or RULES[name].why} A repair cannot do it.")
+            what = (RULES[name].repair or RULES[name].why).rstrip(".")
+            raise Invalid(f"{name!r} needs a person: {what}. A repair cannot do it.")
     return given
 
 
@@ -182,23 +184,37 @@ class RepairPlan:
     def make(self, threads: int | None) -> None:
         """Go over the lines once, and over the images if a rule asks for it."""
         self._stamp = self._stamped()
-        whole = SetCheck()
         scan = Scanner()
         with ExitStack() as stack:
             lines = _Lines(self.source, stack)
-            for number, text in lines:
-                step, line = self._step(number, text, scan)
-                self._note(step)
-                self._edited.append(step is not None and step.after is not None)
-                if line is not None:
-                    whole.add(number, line)
-                    self._relative |= _is_relative(line.source) or _is_relative(line.mask_uri)
+            whole = SetCheck(lines.at)
+            for batch in batched(iter(lines), 128):
+                bulk = self._bulk([text for _, text in batch], scan)
+                if bulk is not None:
+                    whole.add_bulk(batch[0][0], bulk)
+                    self.kept += len(batch)
+                    self._edited.extend(bytes(len(batch)))
+                    self._relative = self._relative or any(map(_is_relative, [*bulk.sources, *bulk.uris]))
+                    continue
+                for number, text in batch:
+                    step, line = self._step(number, text, scan)
+                    self._note(step)
+                    self._edited.append(step is not None and step.after is not None)
+                    if line is not None:
+                        whole.add(number, line)
+                        self._relative |= _is_relative(line.source) or _is_relative(line.mask_uri)
             self._plan_copies(whole)
             if self.rules & {*_FILES, *_IMAGES}:
                 self._plan_images(lines, threads)
             for finding in lines.findings():
                 if finding.rule in self.rules:
                     self.counts[finding.rule] = max(1, self.counts[finding.rule])
+
+    def _bulk(self, texts: list[bytes], scan: Scanner) -> Bulk | None:
+        """Return what many lines say if all of them stay as they are, else None."""
+        if "names-differ" in self.rules or any(text.endswith(b"\r") for text in texts):
+            return None
+        return scan.bulk(texts)
 
     def _step(self, number: int, text: bytes, scan: Scanner) -> tuple[Step | None, Any]:
         """Return what happens to a line (None where it stays as it is), and what it says then."""
@@ -307,47 +323,62 @@ class RepairPlan:
         target = local_path(path).absolute()
         self._check_target(target, relocate=relocate)
         rejected = target.with_name(f"{target.name}.rejected")
-        if rejected.exists() and not overwrite:
+        if os.path.lexists(rejected) and not overwrite:
             raise Conflict(f"{rejected} exists; give another name or overwrite=True.")
         with ExitStack() as stack:
             lines = _Lines(self.source, stack)
             file = stack.enter_context(new_file(target, overwrite=overwrite))
+            lines.give_files(target, overwrite=overwrite)
             out = _Rejected(rejected, stack)
             place = lines.place(self.images)
             scan = Scanner()
             last = b""
-            for number, text in lines:
-                if number in self._out:
-                    out.write(lines, text)
+            for batch in batched(iter(lines), 128):
+                texts = [text for _, text in batch]
+                if not lines.in_memory and not (relocate and self._relative) and self._all_stay(batch, texts, scan):
+                    file.write(last + b"\n".join(texts))
+                    last = b"\n"
                     continue
-                step, _ = self._quiet_step(number, text, scan)
-                if step is not None and step.after is None:
-                    if text.strip():
-                        out.write(lines, text)
-                    continue
-                new = text if step is None or step.after is None else step.after.encode("utf-8")
-                if number in self._masks or (relocate and self._relative):
-                    new = self._placed(number, new, place, target, relocate=relocate)
-                file.write(last)
-                lines.copy(new, file)
-                last = b"\n"
+                for number, text in batch:
+                    new = self._new_text(number, text, scan)
+                    if new is None:
+                        if text.strip():
+                            out.write(lines, text)
+                        continue
+                    moves = (relocate and self._relative) or lines.is_new(number)
+                    if number in self._masks or moves:
+                        new = self._placed(number, new, place, target, moves=moves, overwrite=overwrite)
+                    file.write(last)
+                    lines.copy(new, file)
+                    last = b"\n"
             if last and (lines.final_newline or "no-final-newline" in self.rules):
                 file.write(b"\n")
         return local_path(path)
 
-    def _quiet_step(self, number: int, text: bytes, scan: Scanner) -> tuple[Step | None, Any]:
+    def _all_stay(self, batch: list[tuple[int, bytes]], texts: list[bytes], scan: Scanner) -> bool:
+        if (self._out or self._masks) and any(n in self._out or n in self._masks for n, _ in batch):
+            return False
+        return self._bulk(texts, scan) is not None
+
+    def _new_text(self, number: int, text: bytes, scan: Scanner) -> bytes | None:
+        """Return a line as it will be, or None where it is taken out."""
+        if number in self._out:
+            return None
         left = self.left.copy()
-        step = self._step(number, text, scan)
-        self.left = left
-        return step
+        step, _ = self._step(number, text, scan)
+        self.left = left  # it was counted when the plan was made
+        if step is None:
+            return text
+        return None if step.after is None else step.after.encode("utf-8")
 
     def _check_target(self, target: Path, *, relocate: bool) -> None:
         if not isinstance(self.source, str | os.PathLike):
             return
         if is_local(self.source):
             old = local_path(self.source).absolute()
-            if os.path.realpath(old) == os.path.realpath(target):
-                raise Conflict(f"{target} is the old manifest, which a repair never touches; give another name.")
+            for new in (target, f"{target}.rejected"):
+                if os.path.realpath(old) == os.path.realpath(new):
+                    raise Conflict(f"{new} is the old manifest, which a repair never touches; give another name.")
             if self._stamped() != self._stamp:
                 raise Conflict(f"{old} was changed since the plan was made; plan the repair again.")
             beside = os.path.realpath(old.parent) == os.path.realpath(target.parent)
@@ -359,16 +390,19 @@ class RepairPlan:
                 f"{target.parent}. Write the new file beside the old one, or relocate=True rewrites those places."
             )
 
-    def _placed(self, number: int, text: bytes, place: Any, target: Path, *, relocate: bool) -> bytes:
+    def _placed(self, number: int, text: bytes, place: Any, target: Path, *, moves: bool, overwrite: bool) -> bytes:
         entry = read_line(text.decode("utf-8", "surrogateescape"))[0]
         if entry is None:
             return text
         entry = place(number, entry)
         if number in self._masks and entry.mask is not None:
-            entry = _with_new_mask(entry, number, target)
-        if relocate:
+            entry = _with_new_mask(entry, number, target, overwrite=overwrite)
+        if moves:
             entry = placed_below(entry, target.parent, relocate=True)
-        return write_line(entry).encode("utf-8", "surrogateescape")
+        line = write_line(entry)
+        if "f03a-in-key" in self.rules:  # files on this disk may be spelled so; both spellings are looked for
+            line = line.replace("\uf03a", ":").replace("\\uf03a", ":")
+        return line.encode("utf-8", "surrogateescape")
 
     def manifest(self) -> Manifest:
         """Return the repaired manifest in memory; masks that need a new file stay as they are.
@@ -388,12 +422,11 @@ class RepairPlan:
             place = lines.place(self.images)
             scan = Scanner()
             for number, text in lines:
-                step, _ = self._quiet_step(number, text, scan)
-                if number in self._out or (step is not None and step.after is None):
-                    continue
-                new = text.decode("utf-8", "surrogateescape") if step is None else str(step.after)
-                entry = read_line(new)[0] if new.strip() else None
-                contents.append(new if entry is None else place(number, entry))
+                new = self._new_text(number, text, scan)
+                if new is not None:
+                    said = new.decode("utf-8", "surrogateescape")
+                    entry = read_line(said)[0] if said.strip() else None
+                    contents.append(said if entry is None else place(number, entry))
         return Manifest.from_lines(contents, name=self.name)
 
     # ---------------------------------------------------------------- showing
@@ -465,8 +498,31 @@ class _Lines:
         if isinstance(source, str | os.PathLike):
             self._file = stack.enter_context(LineFile(source))
             self._base = base_of(source)
-        else:
+        elif hasattr(source, "lines"):
             self._contents = list(source.lines())
+        else:
+            raise Invalid(f"A repair takes a manifest or the path of one; {type(source).__name__} was given.")
+
+    @property
+    def in_memory(self) -> bool:
+        return self._file is None
+
+    def is_new(self, number: int) -> bool:
+        """Return whether an entry never had a line, so that its places are those of no folder yet."""
+        content = self._contents[number - 1] if self.in_memory else ""
+        return isinstance(content, Entry) and content.raw is None
+
+    def at(self, number: int) -> str | None:
+        """Return where the image of an entry in memory lies, if elsewhere than at its source."""
+        content = self._contents[number - 1] if self.in_memory else ""
+        return content.at if isinstance(content, Entry) else None
+
+    def give_files(self, target: Path, *, overwrite: bool) -> None:
+        """Write the masks that are their own content beside the new manifest."""
+        entries = [content for content in self._contents if isinstance(content, Entry)]
+        if any(entry.mask is not None and is_inline(entry.mask.uri) for entry in entries):
+            placed = iter(with_files(entries, target, overwrite=overwrite))
+            self._contents = [next(placed) if isinstance(one, Entry) else one for one in self._contents]
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         if self._file is not None:
@@ -487,6 +543,9 @@ class _Lines:
         """Return what gives an entry the place where its bytes are."""
         if self._file is not None:
             find = locator(images, self._base)
+            return lambda number, entry: find(entry)
+        if images is not None:
+            find = locator(images, os.curdir)
             return lambda number, entry: find(entry)
 
         def kept(number: int, entry: Entry) -> Entry:
@@ -531,7 +590,7 @@ def _is_relative(uri: str | None) -> bool:
 def _odd_files(entry: Entry, rules: frozenset[str]) -> Iterator[str]:
     place = entry.location
     if is_local(place):
-        there = local_path(place).is_file()
+        there = is_there(place)
         if not there and "missing-image" in rules:
             yield "missing-image"
         if there and "unreadable-image" in rules:
@@ -540,7 +599,7 @@ def _odd_files(entry: Entry, rules: frozenset[str]) -> Iterator[str]:
             except VisionError:
                 yield "unreadable-image"
     ref = entry.mask
-    if ref is not None and ref.colours and is_local(ref.location) and local_path(ref.location).is_file():
+    if ref is not None and ref.colours and is_there(ref.location):
         try:
             if "mask-no-png" in rules and probe(ref.location).format != "PNG":
                 yield "mask-no-png"
@@ -550,13 +609,13 @@ def _odd_files(entry: Entry, rules: frozenset[str]) -> Iterator[str]:
             return  # the check tells it
 
 
-def _with_new_mask(entry: Entry, number: int, target: Path) -> Entry:
+def _with_new_mask(entry: Entry, number: int, target: Path, *, overwrite: bool) -> Entry:
     """Write the mask anew, each pixel in the nearest colour of the map, beside the new manifest."""
     ref = entry.mask
     assert ref is not None
     folder = target.with_name(f"{target.stem}-masks")
     file = folder / f"{Path(entry.source.replace(':', '_')).stem or 'mask'}-{number}.png"
-    write_file(file, encode_mask(_nearest(mask_pixels(ref), ref.colours)), overwrite=True)
+    write_file(file, encode_mask(_nearest(mask_pixels(ref), ref.colours)), overwrite=overwrite)
     return replace(entry, mask=replace(ref, uri=f"{folder.name}/{file.name}", at=str(file)))
 
 

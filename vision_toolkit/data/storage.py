@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import io
 import os
 import re
@@ -22,6 +23,7 @@ __all__ = [
     "inline",
     "is_inline",
     "is_local",
+    "is_there",
     "local_path",
     "new_file",
     "new_folder",
@@ -78,10 +80,36 @@ def local_path(location: str | os.PathLike[str]) -> Path:
     """
     text = os.fspath(location)
     if text.startswith("file://"):
-        return Path(unquote(urlsplit(text).path))
+        try:
+            return Path(unquote(urlsplit(text).path))
+        except ValueError:  # a host that is none, "file://[parts/1.png" for example
+            return Path(unquote(text.removeprefix("file://")))
     if not is_local(text):
         raise Invalid(f"{text!r} is not a file of this machine.")
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # "~name/..." of nobody here is a folder's name
+        return Path(text)
+
+
+def is_there(location: str | os.PathLike[str]) -> bool:
+    r"""Return whether a location is a file of this machine; a name that no disk takes is none.
+
+    Where the system refuses to say, for missing rights for example, it is taken to be there: reading it tells why not.
+
+    Examples
+    --------
+    >>> is_there("no/such/1.png"), is_there("s3://bucket/1.png"), is_there("1" * 5000), is_there("1\0.png")
+    (False, False, False, False)
+    """
+    if not is_local(location):
+        return False
+    try:
+        return local_path(location).is_file()
+    except ValueError:
+        return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
 
 
 def read_bytes(location: str | os.PathLike[str]) -> bytes:
@@ -183,11 +211,10 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
     b'42'
     """
     target = local_path(path)
-    if target.is_dir():
-        raise Invalid(f"{target} is a folder; name a file.")
-    if target.exists() and not overwrite:
-        raise Conflict(f"{target} exists; give another name or overwrite=True.")
     with _clear_errors(str(target)):
+        if target.is_dir():
+            raise Invalid(f"{target} is a folder; name a file.")
+        _check_free(target, overwrite=overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:80]}.", dir=target.parent)
         try:
@@ -196,11 +223,17 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o666 & ~_umask())
+            _check_free(target, overwrite=overwrite)  # somebody may have been quicker
             os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+
+
+def _check_free(target: Path, *, overwrite: bool) -> None:
+    if os.path.lexists(target) and not overwrite:
+        raise Conflict(f"{target} exists; give another name or overwrite=True.")
 
 
 def check_folder(path: str | os.PathLike[str], *, overwrite: bool = False, names: Sequence[str] = ()) -> Path:
@@ -224,7 +257,8 @@ def check_folder(path: str | os.PathLike[str], *, overwrite: bool = False, names
         if nothing can be written where it would be.
     """
     target = Path(os.path.abspath(local_path(path)))
-    _check_replaceable(target, overwrite=overwrite, names=names)
+    with _clear_errors(str(target)):
+        _check_replaceable(target, overwrite=overwrite, names=names)
     place = target.parent
     while not place.exists():
         place = place.parent
@@ -260,8 +294,8 @@ def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False, names: 
         if the disk refuses; nothing is left behind then.
     """
     target = Path(os.path.abspath(local_path(path)))
-    _check_replaceable(target, overwrite=overwrite, names=names)
     with _clear_errors(str(target)):
+        _check_replaceable(target, overwrite=overwrite, names=names)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", dir=target.parent))
         try:
@@ -297,7 +331,10 @@ def _check_replaceable(target: Path, *, overwrite: bool, names: Sequence[str]) -
 
 def _at(location: str | os.PathLike[str]) -> Any:
     if is_local(location):
-        return local_path(location)
+        path = local_path(location)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise Invalid(f"{path} is a pipe or a device, which may never end; copy it to a file first.")
+        return path
     import fsspec
     from upath import UPath
 
@@ -321,9 +358,15 @@ def _clear_errors(name: str) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise NotFound(f"Nothing is at {name}.") from None
-    except (IsADirectoryError, NotADirectoryError):
-        raise Invalid(f"{name} is not a file.") from None
+    except IsADirectoryError:
+        raise Invalid(f"{name or '.'} is a folder, it is not a file; name a file.") from None
+    except FileExistsError:
+        raise Conflict(f"{name} cannot be made, for a file stands where its folder would be; name another.") from None
+    except NotADirectoryError:
+        raise Invalid(f"{name} is not a file, for one of the folders in its path is one; name another.") from None
     except (ImportError, ValueError) as error:
+        if "\0" in name:
+            raise Invalid(f"{name!r} holds a NUL character, which no file's name does.") from None
         if is_local(name):
             raise
         raise Unsupported(

@@ -7,10 +7,12 @@ nothing is accepted here that it would tell of, and both read the same out of a 
 
 from __future__ import annotations
 
+import string
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -19,7 +21,7 @@ from vision_toolkit.core.limits import LOOKOUT
 from vision_toolkit.data.attributes import CLASSIFICATION, SEGMENTATION
 from vision_toolkit.data.jsonlines import Line, is_plain_place, scan_line, sound_colours
 
-__all__ = ["Scanner"]
+__all__ = ["Bulk", "Scanner"]
 
 Text = str | msgspec.UnsetType
 Optional = msgspec.field(default=msgspec.UNSET)
@@ -127,7 +129,66 @@ class Scanner:
                 self._maps[content] = colours
         return _line((read.source, _ANOMALY, (), (), uri, colours, *self._names))
 
+    def bulk(self, texts: list[bytes]) -> Bulk | None:
+        """Read many lines at once, if every one of them is sound and of the usual form; else None.
 
+        What a loop in Python would ask line by line is asked of all together: that is twice as quick.
+        """
+        if self._decode is None or max(map(len, texts)) > _USUAL:
+            return None
+        try:
+            read = list(map(self._decode, texts))
+            about = [line.about for line in read]
+            anomalies = [one.name == "anomaly" for one in about]
+            masks = [line.painted for line in read]
+            dates = [one.date for one in about] + [mask.date for mask in masks if mask is not _UNSET]
+            deque(map(datetime.fromisoformat, [date for date in dates if date is not _UNSET]), maxlen=0)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return None
+        sources = [line.source for line in read]
+        uris = [line.uri for line in read]
+        if [line.value for line in read] != anomalies or not _are_plain(sources):
+            return None
+        colours = [_NO_COLOURS] * len(read)
+        for position, mask in enumerate(masks):
+            uri = uris[position]
+            if mask is _UNSET:
+                if uri is not _UNSET:
+                    return None
+                uris[position] = None
+                continue
+            known = self._maps.get(bytes(mask.colours))
+            if known is None or not anomalies[position] or uri is _UNSET or not uri or uri.isspace() or "\uf03a" in uri:
+                return None
+            colours[position] = known
+        return Bulk(sources, anomalies, uris, colours, self._names)
+
+
+class Bulk(NamedTuple):
+    """Hold what many usual lines say: place, whether anomaly, place of the mask (or None), its types' colours."""
+
+    sources: list[str]
+    anomalies: list[bool]
+    uris: list[str | None]
+    colours: list[dict[str, str]]
+    names: tuple[str, str | None]
+
+
+def _are_plain(sources: list[str]) -> bool:
+    """Return whether :func:`is_plain_place` holds for each."""
+    joined = "\n" + "\n".join(sources)
+    if joined.count("\n") != len(sources) or not all(sources):
+        return False
+    in_s3 = joined.count("\ns3:")
+    if not in_s3:
+        return "\uf03a" not in joined and not any(map(str.isspace, sources))
+    if in_s3 != len(sources) or joined.count("\ns3://") != in_s3 or not joined.isascii():
+        return False
+    # Of characters that are not allowed, each place has its one colon and its newline.
+    return len(joined.encode("ascii").translate(None, _ALLOWED)) == 2 * in_s3 and min(map(len, sources)) > len("s3://")
+
+
+_ALLOWED = string.ascii_letters.encode() + string.digits.encode() + b"!_.*'()-/"
 _USUAL = LOOKOUT.max_line_characters
 _TRIES = 8
 _UNSET = msgspec.UNSET

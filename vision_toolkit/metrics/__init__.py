@@ -9,9 +9,12 @@
 :mod:`.type_scores`       ``TypeScore``: how well one anomaly type was found
 :mod:`.evaluation`        ``Evaluation``: a model judged on images with known answers
 :mod:`.files`             evaluations written and read in the form of Lookout for Vision
+:mod:`.paired`            how far two models differ on the same images, and how surely
+:mod:`.comparison`        ``Comparison``: which of two models is better, if that can be told
 ========================  ==========================================================
 """
 
+from vision_toolkit.metrics.comparison import Change, Comparison, compare_evaluations
 from vision_toolkit.metrics.counts import Counts, count, count_pixels
 from vision_toolkit.metrics.curves import (
     Calibration,
@@ -36,6 +39,16 @@ from vision_toolkit.metrics.intervals import (
     roc_auc_interval,
     wilson,
 )
+from vision_toolkit.metrics.paired import (
+    average_precision_difference,
+    delong,
+    f1_difference,
+    images_needed,
+    mcnemar,
+    precision_difference,
+    proportion_difference,
+    roc_auc_difference,
+)
 from vision_toolkit.metrics.scores import (
     accuracy,
     balanced_accuracy,
@@ -53,6 +66,8 @@ from vision_toolkit.metrics.type_scores import TypeScore
 
 __all__ = [
     "Calibration",
+    "Change",
+    "Comparison",
     "Counts",
     "Evaluation",
     "PrCurve",
@@ -65,6 +80,7 @@ __all__ = [
     "at_precision",
     "at_recall",
     "average_precision",
+    "average_precision_difference",
     "average_precision_interval",
     "balanced_accuracy",
     "best_f1",
@@ -72,23 +88,31 @@ __all__ = [
     "brier_score",
     "calibration",
     "choose_threshold",
+    "compare_evaluations",
     "count",
     "count_pixels",
+    "delong",
     "evaluation_lines",
     "evaluation_result",
     "f1",
+    "f1_difference",
     "f1_interval",
     "f_beta",
+    "images_needed",
     "iou",
     "mcc",
+    "mcnemar",
     "mean_interval",
     "negative_predictive_value",
     "pr_curve",
     "precision",
+    "precision_difference",
+    "proportion_difference",
     "proportion_interval",
     "read_evaluation",
     "recall",
     "roc_auc",
+    "roc_auc_difference",
     "roc_auc_interval",
     "roc_curve",
     "specificity",

@@ -10,6 +10,8 @@
 :mod:`.memory`            memory of normal patches: heat maps
 :mod:`.verdict`           candidates, cross-validation, calibration, threshold
 :mod:`.decoder`           anomaly types, pixel by pixel
+:mod:`.export`            a package that runs alone, once it has reproduced golden answers
+:mod:`.comparison`        ``compare``: two models on the same images
 :mod:`.report`            a page to forward
 ========================  ==========================================================
 """

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from vision_toolkit.core.errors import Failed, Invalid, NotFound, Unsupported
+from vision_toolkit.core.errors import Failed, Invalid, NotFound, Unsupported, VisionError
 from vision_toolkit.data.storage import is_local, local_path, write_file
 from vision_toolkit.models.filters import filter_graph
 
@@ -172,7 +172,7 @@ def _load(plan: _Plan, height: int, width: int, cache: Path) -> Backbone:
         network, facts = _network(plan)
         graph = _export(network, facts.pop("mean"), facts.pop("std"), height, width)
     backbone = Backbone(graph, **facts)
-    with contextlib.suppress(Failed):  # a cache that cannot be written costs time, not the training
+    with contextlib.suppress(VisionError):  # a cache that cannot be written costs time, not the training
         write_file(graph_file, graph, overwrite=True)
         write_file(facts_file, json.dumps(backbone.facts(), indent=1).encode(), overwrite=True)
     return backbone

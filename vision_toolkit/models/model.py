@@ -26,6 +26,8 @@ from vision_toolkit.models.runtime import Answer, Runtime, pack_arrays
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from vision_toolkit.models.export import Export
+
 __all__ = ["MODEL_FILES", "Model", "load", "true_mask"]
 
 MODEL_FILES = ("model.json", "backbone.onnx", "arrays.safetensors")
@@ -203,6 +205,32 @@ class Model:
         (folder / "backbone.onnx").write_bytes(self._runtime.backbone)
         (folder / "arrays.safetensors").write_bytes(pack_arrays(self._runtime.arrays))
         (folder / MODEL_FILES[0]).write_text(json.dumps(self.info, indent=1, allow_nan=False), "utf-8")
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        golden: Iterable[Any] | None = None,
+        overwrite: bool = False,
+    ) -> Export:
+        """Write a package that predicts without this toolkit, and prove it before it is there.
+
+        The same as :func:`vision_toolkit.models.export.export_package`, which says what a package holds, how it is
+        proved and what is raised.
+
+        Parameters
+        ----------
+        path
+            the folder to make.
+        golden
+            images whose answers travel with the package and must be reproduced: a manifest, or a list of what
+            :meth:`predict` takes, 99 at most; some of each verdict are best. None: a few drawn patterns.
+        overwrite
+            replace an older package, never anything else.
+        """
+        from vision_toolkit.models.export import export_package
+
+        return export_package(self, path, golden=golden, overwrite=overwrite)
 
     def show(self) -> Figure:
         """Show how good the model is; needs an evaluation.

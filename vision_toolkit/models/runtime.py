@@ -24,9 +24,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["Answer", "Runtime", "describe", "describe_types", "main", "pack_arrays", "pixels", "unpack_arrays"]
+__all__ = [
+    "Answer", "Runtime", "describe", "describe_types", "judge", "main", "pack_arrays", "pixels", "read",
+    "unpack_arrays",
+]  # fmt: skip
 
 FORMAT = 1
 MAX_PIXELS = 89_000_000
@@ -253,7 +256,11 @@ def read(data: bytes) -> NDArray[np.uint8]:
         if image.size[0] * image.size[1] > MAX_PIXELS:
             raise ValueError(f"{image.size[0]}x{image.size[1]} is more than {MAX_PIXELS:,} pixels")
         return pixels(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError, MemoryError) as error:
+    except ValueError:
+        raise
+    except UnidentifiedImageError:
+        raise ValueError(f"no image that can be read ({len(data):,} bytes)") from None
+    except Exception as error:  # noqa: BLE001 - a damaged file can end any of Pillow's readers in any error
         raise ValueError(f"no image that can be read: {error}") from None
 
 
@@ -293,18 +300,28 @@ def unpack_arrays(data: bytes) -> Arrays:
         raise ValueError(f"The arrays are damaged: {error}") from None
 
 
+def judge(score: float, threshold: float) -> tuple[bool, float]:
+    """Return verdict and confidence of a score; both are rounded to four digits before they are compared."""
+    anomalous = round(score, 4) >= round(threshold, 4)
+    return anomalous, round(score if anomalous else 1.0 - score, 6)
+
+
 def lines(runtime: Runtime, paths: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the answer for each image file: source, is_anomalous, confidence, score; or source and error."""
-    threshold = runtime.info["threshold"]
     for path in paths:
         try:
             score = runtime.predict([read(Path(path).read_bytes())])[0]["score"]
-        except (OSError, ValueError) as error:
-            yield {"source": path, "error": str(error)}
+            anomalous, confidence = judge(score, runtime.info["threshold"])
+        except Exception as error:  # noqa: BLE001 - a line that stands still for one bad image is worse than any error
+            yield {"source": path, "error": _said(error)}
             continue
-        anomalous = round(score, 4) >= round(threshold, 4)
-        confidence = round(score if anomalous else 1.0 - score, 6)
         yield {"source": path, "is_anomalous": anomalous, "confidence": confidence, "score": round(score, 6)}
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -313,7 +330,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not paths or paths[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if paths else 2
-    runtime = Runtime.load(Path(__file__).parent, int(os.environ.get("VISION_TOOLKIT_THREADS") or 0) or None)
+    folder = Path(__file__).parent
+    try:
+        runtime = Runtime.load(folder, int(os.environ.get("VISION_TOOLKIT_THREADS") or 0) or None)
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common class
+        print(json.dumps({"source": str(folder), "error": f"The model cannot be loaded: {_said(error)}"}))
+        return 1
     failed = False
     for answer in lines(runtime, paths):
         failed |= "error" in answer

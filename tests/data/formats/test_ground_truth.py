@@ -171,6 +171,14 @@ def test_bad_lines_name_file_and_line(tmp_path, text, words):
     assert str(raised.value).startswith(f"{manifest}, line ")
 
 
+def test_the_output_manifest_alone_is_read_as_what_the_job_left(tmp_path):
+    image = Entry("1.png", Label.ANOMALY)
+    (tmp_path / "1.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
+    write_dataset(Manifest([replace(image, at=str(tmp_path / "1.png"))]), tmp_path / "job", format="ground-truth")
+    manifest = read_dataset(tmp_path / "job" / "manifests" / "output" / "output.manifest")
+    assert [entry.label for entry in manifest] == [Label.ANOMALY] == [e.label for e in read_dataset(tmp_path / "job")]
+
+
 def test_detect_knows_its_own_only(tmp_path, shared):
     plain = '{"source-ref":"s3://b/1.png","l":1,"l-metadata":{"class-name":"normal","job-name":"anomaly-label"}}'
     console = job(tmp_path / "datasets" / "parts" / "train", plain)

@@ -18,6 +18,7 @@ from vision_toolkit.data.formats.files import (
     dataset_folder,
     note_names,
     place_image,
+    placed_facts,
     refer,
     shown,
     sources_outside,
@@ -117,7 +118,7 @@ class _Writer:
                 facts = probe(entry)
             else:
                 called = name
-                facts = probe(folder / place_image(entry, folder, f"{below}/{name}", self.options))
+                facts = placed_facts(entry, folder / place_image(entry, folder, f"{below}/{name}", self.options))
             size = (facts.width, facts.height)
             images.append({"id": image_id, "file_name": called, "width": size[0], "height": size[1]} | _said(entry))
             for shape in (*self._regions(entry, size), *self._masks(entry, size)):

@@ -35,10 +35,13 @@ from vision_toolkit.data.images import SUFFIXES
 from vision_toolkit.data.locate import locator
 from vision_toolkit.data.storage import is_inline, is_local, write_file
 
-__all__ = ["TITLE", "detect", "read", "write"]
+__all__ = ["KEEPS_BLANKS", "TITLE", "detect", "read", "write"]
 
 TITLE = "CSV: a row an image"
 """What the format is called in words."""
+
+KEEPS_BLANKS = True
+"""A class of blanks is a class here."""
 
 _WRITTEN = ("source", "label", "mask", "types", "tags", "split")
 _NAMES = {

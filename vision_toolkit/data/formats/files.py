@@ -26,7 +26,7 @@ from vision_toolkit.data.formats.names import (
     split_names,
     unique_names,
 )
-from vision_toolkit.data.images import SUFFIXES, encode_mask, probe, read_mask
+from vision_toolkit.data.images import SUFFIXES, ImageFacts, encode_mask, probe, read_mask
 from vision_toolkit.data.storage import is_local, local_path, new_folder, read_bytes, write_file
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "note_names",
     "place_image",
     "place_mask",
+    "placed_facts",
     "refer",
     "safe_name",
     "set_colours",
@@ -199,6 +200,20 @@ def place_image(entry: Entry, folder: Path, name: str, options: WriteOptions) ->
             f"The image {entry.source} is not at {entry.location}; say where it is (images='folder/') or leave it out."
         ) from None
     return name
+
+
+def placed_facts(entry: Entry, file: Path) -> ImageFacts:
+    """Read the header of an image that was placed; an error names the image and not its copy.
+
+    Raises
+    ------
+    Invalid
+        if it is no image or too large.
+    """
+    try:
+        return probe(file)
+    except Invalid as error:
+        raise Invalid(str(error).replace(str(file), entry.source)) from None
 
 
 def place_mask(

@@ -42,13 +42,16 @@ from vision_toolkit.data.jsonlines import Line, decode_line, scan_line, write_li
 from vision_toolkit.data.locate import locator
 from vision_toolkit.data.storage import is_inline, is_local, read_bytes, write_file
 
-__all__ = ["KEEPS_LINES", "TITLE", "detect", "read", "write"]
+__all__ = ["KEEPS_LINES", "REFINES", "TITLE", "detect", "read", "write"]
 
 TITLE = "SageMaker Ground Truth job output"
 """What people call this format."""
 
 KEEPS_LINES = True
 """Other keys of the JSON lines stay."""
+
+REFINES = ("lookout",)
+"""A file that fits this format fits those too, and this one knows more of it."""
 
 Json = dict[str, Any]
 

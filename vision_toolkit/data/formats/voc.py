@@ -34,6 +34,7 @@ from vision_toolkit.data.formats.files import (
     is_hidden,
     note_names,
     place_image,
+    placed_facts,
     set_colours,
     shown,
     split_names,
@@ -417,7 +418,7 @@ def _write_entry(
     import xml.etree.ElementTree as ET
 
     place_image(entry, folder, f"JPEGImages/{name}", options)
-    facts = probe(folder / "JPEGImages" / name)
+    facts = placed_facts(entry, folder / "JPEGImages" / name)
     size = (facts.width, facts.height)
     _note_losses(entry, losses)
     root = ET.Element("annotation")
