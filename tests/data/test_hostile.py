@@ -326,3 +326,29 @@ def test_a_layout_without_a_normal_image_is_known_again(tmp_path: Path) -> None:
     m = Manifest([Entry("1.png", Label.ANOMALY, at=str(image))])
     written = write_dataset(m, tmp_path / "out", format="mvtec")
     assert [entry.label for entry in read_dataset(written.path)] == [Label.ANOMALY]
+
+
+# ---------------------------------------------------------------- what is no number, no picture, no manifest
+
+
+@pytest.mark.parametrize("corner", [float("nan"), float("inf")])
+def test_a_corner_that_is_no_number_is_refused_and_in_a_line_told(corner: float) -> None:
+    with pytest.raises(Invalid, match="Corners of a region are numbers"):
+        Region("pore", ((0.0, 0.0), (1.0, corner), (1.0, 1.0)))
+    box = {"name": "pore", "polygon": [[0, 0], [1, corner], [1, 1]]}
+    text = json.dumps({"source-ref": "1.png", "r": [box], "r-metadata": {"type": "vision-toolkit/regions"}})
+    assert "bad-regions" in {finding.rule for finding in Manifest([Entry("1.png", raw=text)]).check(look="none")}
+
+
+def test_a_set_with_a_broken_picture_shows_the_others(tmp_path: Path) -> None:
+    write_file(tmp_path / "1.png", GREY)
+    write_file(tmp_path / "2.png", b"broken")
+    shown = Manifest.read(manifest(tmp_path, "1.png", "2.png", "3.png")).show()
+    words = " ".join(text.get_text() for text in shown.findobj(lambda artist: hasattr(artist, "get_text")))
+    assert "1.png" in words and "2.png" in words and "3.png" in words
+
+
+def test_a_text_that_is_no_manifest_is_not_read_as_an_empty_one(tmp_path: Path) -> None:
+    write_file(tmp_path / "notes.txt", b"Dear colleagues,\n\nthe camera was moved.\n")
+    with pytest.raises(Invalid, match=r"notes\.txt has no line that names an image"):
+        read_dataset(tmp_path / "notes.txt", format="lookout")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -78,6 +79,8 @@ class Region:
     def __post_init__(self) -> None:
         if len(self.polygon) < 3:
             raise Invalid(f"A region has at least three corners; {self.name!r} was given {len(self.polygon)}.")
+        if not all(math.isfinite(x) and math.isfinite(y) for x, y in self.polygon):
+            raise Invalid(f"Corners of a region are numbers; {self.name!r} was given {self.polygon}.")
 
     @classmethod
     def box(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from vision_toolkit.core.entry import Entry, Finding, Label
-from vision_toolkit.core.errors import Conflict, Invalid, NotFound
+from vision_toolkit.core.errors import Conflict, Invalid, NotFound, VisionError
 from vision_toolkit.data.images import SUFFIXES
 from vision_toolkit.data.jsonlines import LONGEST, read_line, write_line
 from vision_toolkit.data.lines import LineFile
@@ -381,21 +381,27 @@ class Manifest(Sequence[Entry]):
         return make_frame(self.lines(), name=self.name, final_newline=self._final_newline)
 
     def show(self, *, n: int = 12, seed: int | None = None) -> Figure:
-        """Show ``n`` images with their labels, masks painted in: the first ones, or a random choice of ``seed``."""
+        """Show ``n`` images with their labels, masks painted in: the first ones, or a random choice of ``seed``.
+
+        An image or mask that cannot be read is a grey tile; :meth:`check` says why.
+        """
+        import numpy as np
+
         from vision_toolkit.data.images import read_image, read_mask, thumbnail
         from vision_toolkit.plots import contact_sheet, overlay
 
         chosen = list(range(min(n, len(self))))
         if seed is not None:
-            import numpy as np
-
             chosen = sorted(np.random.default_rng(seed).permutation(len(self))[:n].tolist())
         pictures = []
         for position in chosen:
             entry = self[position]
-            image = read_image(entry)
-            if entry.mask is not None and entry.mask.colours:
-                image = overlay(image, mask=read_mask(entry.mask, size=(image.shape[1], image.shape[0])))
+            try:
+                image = read_image(entry)
+                if entry.mask is not None and entry.mask.colours:
+                    image = overlay(image, mask=read_mask(entry.mask, size=(image.shape[1], image.shape[0])))
+            except VisionError:
+                image = np.full((240, 320, 3), 200, np.uint8)
             pictures.append(thumbnail(image, 320))
         titles = [f"{Path(self[i].source).name}\n{', '.join(self[i].types) or self[i].label}" for i in chosen]
         colours = ["#C0392B" if self[i].label is Label.ANOMALY else "#8A94A0" for i in chosen]

@@ -93,11 +93,14 @@ def read(path: Path, options: ReadOptions) -> dict[str, Sequence[Entry]]:
     Raises
     ------
     Invalid
-        if the folder has no manifest.
+        if the folder has no manifest, or the file no line that names an image.
     """
     images = options.places if options.places is not None else options.images
     if not path.is_dir():
-        return {"": Manifest.read(path, images=images)}
+        manifest = Manifest.read(path, images=images)
+        if not manifest and any(isinstance(line, str) and line.strip() for line in manifest.lines()):
+            raise Invalid(f"{path} has no line that names an image; `vision-toolkit check` says why, line by line.")
+        return {"": manifest}
     files = sorted(manifests_in(path), key=lambda file: (_rank(file.stem), file.name))
     if not files:
         raise Invalid(f"{path} has no manifest in it: no file {' or '.join(f'*{end}' for end in _SUFFIXES)} with JSON.")
