@@ -118,7 +118,9 @@ def test_a_colour_map_gets_its_background_before_the_types():
 def test_dates_as_javascript_prints_them_become_iso():
     row = usual()
     row["anomaly-mask-ref-metadata"]["creation-date"] = "Mon Aug 22 2022 13:52:52 GMT-0700 (Pacific Daylight Time)"
+    row["anomaly-label-metadata"]["creation-date"] = "2022-08-22T20:52:51.851Z"
     assert one(row)["anomaly-mask-ref-metadata"]["creation-date"] == "2022-08-22T20:52:52+00:00"
+    assert one(row)["anomaly-label-metadata"] == row["anomaly-label-metadata"]  # ISO already, and left as it is
 
 
 def test_a_mask_whose_name_does_not_end_with_ref_is_renamed_in_place():

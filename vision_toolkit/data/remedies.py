@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from vision_toolkit.core.entry import Entry, Finding, Label
@@ -137,11 +138,19 @@ def _set_human(data: Json) -> Json:
 def _iso_dates(data: Json) -> Json:
     for _, meta, kind in attributes(data):
         date = meta.get("creation-date")
-        if kind and date is not None:
+        if kind and date is not None and not _is_iso(date):
             moment = parse_date(date)
             if moment is not None:
                 meta["creation-date"] = moment.isoformat()
     return data
+
+
+def _is_iso(date: object) -> bool:
+    try:
+        datetime.fromisoformat(date)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _maps(data: Json) -> Iterator[tuple[Json, Json]]:
