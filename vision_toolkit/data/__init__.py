@@ -12,7 +12,8 @@
 :mod:`.locate`            where the images of a manifest lie; :mod:`.placing` names them anew
 :mod:`.rules`             what can be odd, as data
 :mod:`.check`             what is odd; :mod:`.check_images` looks at the files
-:mod:`.repair`            a plan, then a new file; :mod:`.remedies` mend one line each
+:mod:`.repair`            a plan, then a new file; :mod:`.remedies` mend one line each,
+                          :mod:`.repair_lines` and :mod:`.repair_files` are its hands
 :mod:`.convert`           outside formats, in and out; :mod:`.formats` has one file for each,
                           :mod:`.shapes` paints and outlines masks
 :mod:`.storage`           path or URI to bytes; files and folders that are never half there

@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from vision_toolkit.core.entry import Entry, Finding
-from vision_toolkit.core.errors import Conflict, Invalid, VisionError
-from vision_toolkit.core.mask import BACKGROUND, Mask, hex_to_rgb
+from vision_toolkit.core.errors import Conflict, Invalid
 from vision_toolkit.core.settings import Settings
 from vision_toolkit.data.check import SetCheck, batched
-from vision_toolkit.data.images import encode_mask, mask_pixels, probe, unlisted_colours
 from vision_toolkit.data.jsonlines import read_line, write_line
-from vision_toolkit.data.lines import LineFile, LongLine
-from vision_toolkit.data.locate import Images, base_of, locator
-from vision_toolkit.data.placing import placed_below, with_files
+from vision_toolkit.data.locate import Images
+from vision_toolkit.data.placing import placed_below
 from vision_toolkit.data.remedies import REMEDIES, repair_line
+from vision_toolkit.data.repair_files import odd_files, with_new_mask
+from vision_toolkit.data.repair_lines import Rejected, SourceLines
 from vision_toolkit.data.rules import RULES
-from vision_toolkit.data.storage import is_inline, is_local, is_there, local_path, new_file, write_file
+from vision_toolkit.data.storage import is_local, local_path, new_file
 from vision_toolkit.data.usual import Bulk, Scanner
 
 if TYPE_CHECKING:
@@ -186,7 +182,7 @@ class RepairPlan:
         self._stamp = self._stamped()
         scan = Scanner()
         with ExitStack() as stack:
-            lines = _Lines(self.source, stack)
+            lines = SourceLines(self.source, stack)
             whole = SetCheck(lines.at)
             for batch in batched(iter(lines), 128):
                 bulk = self._bulk([text for _, text in batch], scan)
@@ -268,7 +264,7 @@ class RepairPlan:
             else:
                 self.left["source-twice" if same else "source-conflict"] += 1
 
-    def _plan_images(self, lines: _Lines, threads: int | None) -> None:
+    def _plan_images(self, lines: SourceLines, threads: int | None) -> None:
         place = lines.place(self.images)
 
         def look(item: tuple[int, bytes]) -> tuple[int, list[str]]:
@@ -277,7 +273,7 @@ class RepairPlan:
                 return number, []
             new = repair_line(text, number, self.rules)[0]
             entry = read_line(new.decode("utf-8", "surrogateescape"))[0] if new is not None else None
-            return number, list(_odd_files(place(number, entry), self.rules)) if entry is not None else []
+            return number, list(odd_files(place(number, entry), self.rules)) if entry is not None else []
 
         with ThreadPoolExecutor(Settings(threads=threads).usable_threads()) as pool:
             items = iter(lines)
@@ -326,10 +322,10 @@ class RepairPlan:
         if os.path.lexists(rejected) and not overwrite:
             raise Conflict(f"{rejected} exists; give another name or overwrite=True.")
         with ExitStack() as stack:
-            lines = _Lines(self.source, stack)
+            lines = SourceLines(self.source, stack)
             file = stack.enter_context(new_file(target, overwrite=overwrite))
             lines.give_files(target, overwrite=overwrite)
-            out = _Rejected(rejected, stack)
+            out = Rejected(rejected, stack)
             place = lines.place(self.images)
             scan = Scanner()
             last = b""
@@ -396,7 +392,7 @@ class RepairPlan:
             return text
         entry = place(number, entry)
         if number in self._masks and entry.mask is not None:
-            entry = _with_new_mask(entry, number, target, overwrite=overwrite)
+            entry = with_new_mask(entry, number, target, overwrite=overwrite)
         if moves:
             entry = placed_below(entry, target.parent, relocate=True)
         line = write_line(entry)
@@ -418,7 +414,7 @@ class RepairPlan:
 
         contents: list[Entry | str] = []
         with ExitStack() as stack:
-            lines = _Lines(self.source, stack)
+            lines = SourceLines(self.source, stack)
             place = lines.place(self.images)
             scan = Scanner()
             for number, text in lines:
@@ -485,149 +481,8 @@ class RepairPlan:
         )
 
 
-# Where the lines come from, and where they go
-
-
-class _Lines:
-    """Iterate over the numbered lines of a file or of a manifest in memory, as bytes."""
-
-    def __init__(self, source: str | os.PathLike[str] | Manifest, stack: ExitStack) -> None:
-        self._file: LineFile | None = None
-        self._base = ""
-        self._contents: list[Entry | str] = []
-        if isinstance(source, str | os.PathLike):
-            self._file = stack.enter_context(LineFile(source))
-            self._base = base_of(source)
-        elif hasattr(source, "lines"):
-            self._contents = list(source.lines())
-        else:
-            raise Invalid(f"A repair takes a manifest or the path of one; {type(source).__name__} was given.")
-
-    @property
-    def in_memory(self) -> bool:
-        return self._file is None
-
-    def is_new(self, number: int) -> bool:
-        """Return whether an entry never had a line, so that its places are those of no folder yet."""
-        content = self._contents[number - 1] if self.in_memory else ""
-        return isinstance(content, Entry) and content.raw is None
-
-    def at(self, number: int) -> str | None:
-        """Return where the image of an entry in memory lies, if elsewhere than at its source."""
-        content = self._contents[number - 1] if self.in_memory else ""
-        return content.at if isinstance(content, Entry) else None
-
-    def give_files(self, target: Path, *, overwrite: bool) -> None:
-        """Write the masks that are their own content beside the new manifest."""
-        entries = [content for content in self._contents if isinstance(content, Entry)]
-        if any(entry.mask is not None and is_inline(entry.mask.uri) for entry in entries):
-            placed = iter(with_files(entries, target, overwrite=overwrite))
-            self._contents = [next(placed) if isinstance(one, Entry) else one for one in self._contents]
-
-    def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        if self._file is not None:
-            yield from enumerate(self._file, 1)
-            return
-        for number, content in enumerate(self._contents, 1):
-            text = write_line(content) if isinstance(content, Entry) else content
-            yield number, text.encode("utf-8", "surrogateescape")
-
-    @property
-    def final_newline(self) -> bool:
-        return self._file.final_newline if self._file is not None else True
-
-    def findings(self) -> list[Finding]:
-        return self._file.findings if self._file is not None else []
-
-    def place(self, images: Images | None) -> Any:
-        """Return what gives an entry the place where its bytes are."""
-        if self._file is not None:
-            find = locator(images, self._base)
-            return lambda number, entry: find(entry)
-        if images is not None:
-            find = locator(images, os.curdir)
-            return lambda number, entry: find(entry)
-
-        def kept(number: int, entry: Entry) -> Entry:
-            old = self._contents[number - 1]
-            if not isinstance(old, Entry):
-                return entry
-            mask = entry.mask
-            if mask is not None and old.mask is not None:
-                mask = replace(mask, at=old.mask.at)
-            return replace(entry, at=old.at, mask=mask)
-
-        return kept
-
-    def copy(self, text: bytes, target: IO[bytes]) -> None:
-        if isinstance(text, LongLine) and self._file is not None:
-            self._file.copy(text, target)
-        else:
-            target.write(text)
-
-
-class _Rejected:
-    """Write what is taken out into a file, which is only there if something is."""
-
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        self._path, self._stack = path, stack
-        self._file: IO[bytes] | None = None
-
-    def write(self, lines: _Lines, text: bytes) -> None:
-        if self._file is None:
-            self._file = self._stack.enter_context(new_file(self._path, overwrite=True))
-        lines.copy(text, self._file)
-        self._file.write(b"\n")
-
-
 def _is_relative(uri: str | None) -> bool:
     return uri is not None and is_local(uri) and not uri.startswith("file://") and not os.path.isabs(uri)
-
-
-# Images and masks
-
-
-def _odd_files(entry: Entry, rules: frozenset[str]) -> Iterator[str]:
-    place = entry.location
-    if is_local(place):
-        there = is_there(place)
-        if not there and "missing-image" in rules:
-            yield "missing-image"
-        if there and "unreadable-image" in rules:
-            try:
-                probe(place, whole=True)
-            except VisionError:
-                yield "unreadable-image"
-    ref = entry.mask
-    if ref is not None and ref.colours and is_there(ref.location):
-        try:
-            if "mask-no-png" in rules and probe(ref.location).format != "PNG":
-                yield "mask-no-png"
-            if "mask-colours" in rules and unlisted_colours(mask_pixels(ref), ref.colours.values())[0]:
-                yield "mask-colours"
-        except VisionError:
-            return  # the check tells it
-
-
-def _with_new_mask(entry: Entry, number: int, target: Path, *, overwrite: bool) -> Entry:
-    """Write the mask anew, each pixel in the nearest colour of the map, beside the new manifest."""
-    ref = entry.mask
-    assert ref is not None
-    folder = target.with_name(f"{target.stem}-masks")
-    file = folder / f"{Path(entry.source.replace(':', '_')).stem or 'mask'}-{number}.png"
-    write_file(file, encode_mask(_nearest(mask_pixels(ref), ref.colours)), overwrite=overwrite)
-    return replace(entry, mask=replace(ref, uri=f"{folder.name}/{file.name}", at=str(file)))
-
-
-def _nearest(pixels: NDArray[np.uint8], colours: Mapping[str, str]) -> Mask:
-    """Give each pixel the nearest of the colours; white, black and what is transparent are background."""
-    known = np.array([*((255, 255, 255), (0, 0, 0)), *(hex_to_rgb(colour) for colour in colours.values())], np.int32)
-    flat, back = np.unique(pixels[..., :3].reshape(-1, 3), axis=0, return_inverse=True)
-    nearest = ((flat[:, None, :].astype(np.int32) - known) ** 2).sum(axis=2).argmin(axis=1)
-    ids = np.maximum(nearest - 1, 0).astype(np.uint8)[back].reshape(pixels.shape[:2])
-    if pixels.shape[2] == 4:
-        ids[pixels[..., 3] == 0] = 0
-    return Mask(ids, (BACKGROUND, *colours), ("#ffffff", *colours.values()))
 
 
 assert {*REMEDIES} <= {*REPAIRABLE}
