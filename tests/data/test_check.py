@@ -149,7 +149,7 @@ class TestFiles:
         pixels[:8] = 0x23, 0xA4, 0x36
         assert not self.told(tmp_path, self.mask(tmp_path, image, pixels)).keys() & {"mask-colours", "empty-mask"}
         pixels[8:10] = 9, 9, 9
-        assert "1 colours" in (text := self.told(tmp_path, self.mask(tmp_path, image, pixels))["mask-colours"])
+        assert "1 colour that" in (text := self.told(tmp_path, self.mask(tmp_path, image, pixels))["mask-colours"])
         assert "#090909" in text and "2.50 %" in text
         pixels[:8] = 9, 9, 9
         assert {"mask-colours", "empty-mask"} <= self.told(tmp_path, self.mask(tmp_path, image, pixels)).keys()
@@ -231,6 +231,16 @@ def test_the_set_as_a_whole(tmp_path):
     } <= found.keys()
     assert "'anomaly-label' on 8, 'auto-label' on 1" in found["names-differ"].text
     assert "4 normal and 5 anomalous images" in found["few-images"].text and found["no-mask"].line == 5
+
+
+def test_a_type_with_an_odd_name_is_told_once(tmp_path):
+    path = tmp_path / "a.manifest"
+    text = json.dumps(usual()).replace("scratch", "bad joint")
+    rows = [json.loads(text) | {"source-ref": f"s3://b/{i}.png"} for i in range(9)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [f.text for f in check_file(path, look="none") if f.rule == "type-name"] == [
+        "The type 'bad joint' has other characters than letters and digits."
+    ]
 
 
 def test_every_rule_has_words_and_an_id_of_its_own():

@@ -261,7 +261,7 @@ class Curation:
         if not tiles:
             tiles = [("nothing odd", i) for i in range(min(n, len(entries)))]
         frames = [colours[rule_of(rule).severity] if rule != "nothing odd" else None for rule, _ in tiles]
-        titles = [f"{entries[i].source.rpartition('/')[2]}\n{rule}, {entries[i].label}" for rule, i in tiles]
+        titles = [f"{entries[i].source.rpartition('/')[2]}\n{rule}\n{entries[i].label}" for rule, i in tiles]
         return contact_sheet([picture(entries[i], 320) for _, i in tiles], titles=titles, colours=frames)
 
     def _repr_html_(self) -> str:

@@ -342,6 +342,10 @@ class SetCheck:
             return
         for number in self._unpainted:
             yield RULES["no-mask"].finding(number, "An anomaly without a mask, while others have one.")
+        for name in self._types:
+            if not (name.isascii() and name.isalnum()):
+                text = f"The type {name!r} has other characters than letters and digits."
+                yield RULES["type-name"].finding(None, text)
         asked = f"{LOOKOUT.single_images_per_type} in one dataset, or {LOOKOUT.images_per_type} each to train and test"
         for name in self._types:
             if self._alone[name] < LOOKOUT.single_images_per_type:

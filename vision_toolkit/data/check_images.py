@@ -186,7 +186,8 @@ def _odd_mask(entry: Entry, size: tuple[int, int]) -> Iterator[tuple[str, str]]:
         yield "mask-size", f"The mask {name} is {painted}, its image {size[0]}x{size[1]}; they must agree."
     if others:
         listed = ", ".join(others[:4]) + (", ..." if len(others) > 4 else "")
-        text = f"{name} has {len(others):,} colours that its map does not list, on {share:.2%} of it: {listed}."
+        many = f"{len(others):,} colour{'s' * (len(others) != 1)}"
+        text = f"{name} has {many} that its map does not list, on {share:.2%} of it: {listed}."
         yield "mask-colours", text.replace("%", " %")
     if not mask.types:
         yield "empty-mask", f"No pixel of {name} has one of the colours {', '.join(ref.colours.values())}."
@@ -294,7 +295,8 @@ def _tell_sizes(sizes: dict[tuple[int, int], list[int]]) -> Iterator[Finding]:
     total = sum(count for count, _ in sizes.values())
     first = min(line for size, (_, line) in sizes.items() if size != usual)
     odd = total - sizes[usual][0]
-    text = f"{odd:,} of {total:,} images are not {usual[0]}x{usual[1]} like most; Lookout wanted one size."
+    many = f"{odd:,} of {total:,} images {'is' if odd == 1 else 'are'}"
+    text = f"{many} not {usual[0]}x{usual[1]} like most; Lookout wanted one size."
     yield RULES["sizes-differ"].finding(first, text)
 
 

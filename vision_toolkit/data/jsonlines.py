@@ -289,7 +289,7 @@ def scan_line(text: str | bytes, number: int, say: Say) -> Line | None:  # noqa:
             try:
                 datetime.fromisoformat(date)
             except (TypeError, ValueError):
-                say(RULES["odd-date"].finding(number, f"The creation-date of {name!r} is {json.dumps(date)[:60]}."))
+                say(RULES["odd-date"].finding(number, f"The creation-date of {name!r} is {_shown(date)}."))
         if "human-annotated" not in meta or "type" not in meta:
             _tell_metadata(number, name, meta, say)
     label_name, label = verdicts[0] if verdicts else (None, _UNLABELLED)
@@ -438,14 +438,12 @@ def _read_colours(number: int, name: str, listed: Json, say: Say) -> dict[str, s
         say(RULES["no-background"].finding(number, text))
     if unsure:
         entries = f"{unsure} entr{'ies' if unsure > 1 else 'y'}"
-        say(RULES["no-confidence"].finding(number, f"{entries} of {name!r}'s colour map without confidence."))
+        say(RULES["no-confidence"].finding(number, f"{entries} of the colour map of {name!r} without confidence."))
     _tell_types(number, name, colours, say)
     return colours
 
 
 def _tell_types(number: int, name: str, colours: dict[str, str], say: Say) -> None:
-    for odd in (said for said in colours if not (said.isascii() and said.isalnum())):
-        say(RULES["type-name"].finding(number, f"The type {odd!r} has other characters than letters and digits."))
     if len({colour.casefold() for colour in colours.values()}) < len(colours):
         text = f"Types of {name!r}'s colour map share a colour: their pixels cannot be told apart."
         say(RULES["colour-shared"].finding(number, text))
@@ -507,6 +505,11 @@ def sound_colours(content: bytes) -> dict[str, str] | None:
 
 
 # Small questions
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:76]} ..."
 
 
 def is_plain_place(source: str) -> bool:
