@@ -212,7 +212,7 @@ class RepairPlan:
             return None
         return scan.bulk(texts)
 
-    def _step(self, number: int, text: bytes, scan: Scanner) -> tuple[Step | None, Any]:
+    def _step(self, number: int, text: bytes, scan: Scanner, *, count: bool = True) -> tuple[Step | None, Any]:
         """Return what happens to a line (None where it stays as it is), and what it says then."""
         if not text.strip():
             drop = "blank-line" in self.rules
@@ -223,8 +223,8 @@ class RepairPlan:
             if not findings and line is not None:
                 return None, line
         new, done, line, left = repair_line(text, number, self.rules)
-        for rule in {finding.rule for finding in left}:
-            self.left[rule] += 1
+        if count:
+            self.left.update({finding.rule for finding in left})
         if new == text:
             return None, line
         shown = text[:2000].decode("utf-8", "replace")
@@ -360,9 +360,7 @@ class RepairPlan:
         """Return a line as it will be, or None where it is taken out."""
         if number in self._out:
             return None
-        left = self.left.copy()
-        step, _ = self._step(number, text, scan)
-        self.left = left  # it was counted when the plan was made
+        step, _ = self._step(number, text, scan, count=False)  # it was counted when the plan was made
         if step is None:
             return text
         return None if step.after is None else step.after.encode("utf-8")

@@ -271,8 +271,8 @@ def roc_auc_interval(auc: float, anomalies: int, normals: int, *, confidence: fl
         return abs(area - auc) - z * math.sqrt(max(0.0, spread) / (anomalies * normals))
 
     # The ends of the range lie infinitely many of their own standard errors (0) away from any other area.
-    low = 0.0 if auc == 0.0 else _root(excess, outside=0.0, inside=auc)
-    high = 1.0 if auc == 1.0 else _root(excess, outside=1.0, inside=auc)
+    low = 0.0 if auc == 0.0 else root(excess, outside=0.0, inside=auc)
+    high = 1.0 if auc == 1.0 else root(excess, outside=1.0, inside=auc)
     return Score(auc, low, high, anomalies + normals, confidence)
 
 
@@ -466,10 +466,10 @@ def _poisson_mean(seen: int, tail: float) -> float:
         below = sum(math.exp(-mean) * mean**k / math.factorial(k) for k in range(seen))
         return (1 - below) - tail
 
-    return _root(excess, outside=50.0, inside=0.0)
+    return root(excess, outside=50.0, inside=0.0)
 
 
-def _root(function: Callable[[float], float], *, outside: float, inside: float) -> float:
+def root(function: Callable[[float], float], *, outside: float, inside: float) -> float:
     """Return by bisection where a function turns positive on the way from ``inside`` to ``outside``."""
     for _ in range(60):
         middle = (outside + inside) / 2

@@ -20,7 +20,7 @@ from vision_toolkit.core.errors import Invalid
 from vision_toolkit.metrics import scores
 from vision_toolkit.metrics.counts import Counts, as_scores, as_truth, count
 from vision_toolkit.metrics.curves import roc_auc
-from vision_toolkit.metrics.intervals import Score, average_precision_interval, roc_auc_interval
+from vision_toolkit.metrics.intervals import Score, average_precision_interval, roc_auc_interval, root
 
 __all__ = [
     "average_precision_difference",
@@ -132,8 +132,8 @@ def proportion_difference(only_a: int, only_b: int, n: int, *, confidence: float
         off = abs(only_b - only_a - n * gap)
         return off - z * math.sqrt(max(0.0, spread))
 
-    low = -1.0 if found == -1 else _root(excess, outside=-1.0, inside=found)
-    high = 1.0 if found == 1 else _root(excess, outside=1.0, inside=found)
+    low = -1.0 if found == -1 else root(excess, outside=-1.0, inside=found)
+    high = 1.0 if found == 1 else root(excess, outside=1.0, inside=found)
     return Score(found, low, high, n, confidence)
 
 
@@ -512,14 +512,3 @@ def _quantile(level: float, *, name: str = "confidence", two_sided: bool = True)
     if isinstance(level, bool) or not isinstance(level, int | float) or not 0.0 < level < 1.0:
         raise Invalid(f"{name} lies between 0 and 1, both excluded; {level!r} was given.")
     return NormalDist().inv_cdf(0.5 + level / 2 if two_sided else level)
-
-
-def _root(function: Callable[[float], float], *, outside: float, inside: float) -> float:
-    """Return by bisection where a function turns positive on the way from ``inside`` to ``outside``."""
-    for _ in range(60):
-        middle = (outside + inside) / 2
-        if function(middle) > 0:
-            outside = middle
-        else:
-            inside = middle
-    return (outside + inside) / 2

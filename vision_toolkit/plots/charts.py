@@ -209,7 +209,7 @@ def score_histogram(
     ['2 normal', '1 anomaly']
     """
     values = _unit(scores, "scores")
-    anomalous = _anomalous(labels)
+    anomalous = anomalous_flags(labels)
     _same_length({"scores": len(values), "labels": len(anomalous)})
     edges = np.linspace(0.0, 1.0, 26)
     normal, anomaly = (np.histogram(values[pick], edges)[0] for pick in (~anomalous, anomalous))
@@ -455,7 +455,8 @@ def _same_length(lengths: Mapping[str, int]) -> None:
         raise Invalid(f"These must be of one length: {told}.")
 
 
-def _anomalous(labels: Sequence[Any] | NDArray[Any]) -> NDArray[np.bool_]:
+def anomalous_flags(labels: Sequence[Any] | NDArray[Any]) -> NDArray[np.bool_]:
+    """Return whether each label says anomaly."""
     meaning = {"normal": False, "anomaly": True, 0: False, 1: True}
     result = []
     for label in labels:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vision_toolkit.core import Invalid
-from vision_toolkit.plots.charts import clipped
+from vision_toolkit.plots.charts import anomalous_flags, clipped
 from vision_toolkit.plots.style import ANOMALY, FAINT, INK, MUTED, NORMAL, new_axes, quiet
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def score_pairs(
     ['1 normal', '1 anomaly', '1 changed: b right']
     """
     x, y = _scores(a, "a"), _scores(b, "b")
-    anomalous = _anomalous(labels)
+    anomalous = anomalous_flags(labels)
     alone = np.array([one or "" for one in (_only_right(x, y, anomalous, thresholds) if right is None else right)])
     if len({len(x), len(y), len(anomalous), len(alone)}) > 1:
         raise Invalid(
@@ -184,14 +184,6 @@ def _only_right(
     # As a prediction compares them: to four digits.
     said_a, said_b = np.round(x, 4) >= round(first, 4), np.round(y, 4) >= round(second, 4)
     return np.where(said_a == said_b, "", np.where(said_b == anomalous, "b", "a")).tolist()  # type: ignore[no-any-return]
-
-
-def _anomalous(labels: Sequence[Any] | NDArray[Any]) -> NDArray[np.bool_]:
-    words = [str(label) for label in labels]
-    odd = [word for word in words if word not in ("normal", "anomaly")]
-    if odd:
-        raise Invalid(f"A label is 'normal' or 'anomaly'; {odd[0]!r} was given. Leave unlabelled images out.")
-    return np.array([word == "anomaly" for word in words], np.bool_)
 
 
 def _scores(values: ArrayLike, name: str) -> NDArray[np.float64]:
