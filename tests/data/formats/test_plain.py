@@ -494,7 +494,7 @@ ODD = (
     "x.png/y.png",
     "s3://bucket/key without suffix",
     "ü/" + "ü" * 200 + ".png",
-    "file:///tmp/a%20b.png",
+    "file:///parts/a%20b.png",
     "a/x",
     "Thumbs.db/1.png",
     "\ud800.png",
