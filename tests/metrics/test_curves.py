@@ -12,7 +12,15 @@ from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
 from vision_toolkit.core import Invalid
-from vision_toolkit.metrics import average_precision, brier_score, calibration, pr_curve, roc_auc, roc_curve
+from vision_toolkit.metrics import (
+    average_precision,
+    brier_score,
+    calibration,
+    pr_curve,
+    proportion_interval,
+    roc_auc,
+    roc_curve,
+)
 
 few = st.integers(0, 5).map(lambda k: k / 5)  # few values, so that most are tied
 images = st.lists(st.tuples(st.booleans(), few | st.floats(0, 1)), min_size=1, max_size=40)
@@ -98,6 +106,24 @@ def test_equal_width_bins_by_hand():
     ours = calibration([0, 1, 1, 0], [0.05, 0.15, 0.95, 0.98], bins=10)
     assert ours.counts.tolist() == [1, 1, 2]
     assert ours.error == pytest.approx((0.05 + 0.85 + 2 * abs(0.965 - 0.5)) / 4)
+
+
+def test_every_bin_has_the_interval_of_its_count():
+    ours = calibration([0, 1, 1, 0, 1, 1], [0.05, 0.15, 0.95, 0.98, 0.97, 0.96], bins=10)
+    seen = [proportion_interval(k, n) for k, n in ((0, 1), (1, 1), (3, 4))]
+    assert ours.lows.tolist() == [one.low for one in seen]
+    assert ours.highs.tolist() == [one.high for one in seen]
+    assert calibration([], []).lows.size == 0
+
+
+def test_perfect_probabilities_err_by_chance_and_no_more():
+    rng = np.random.default_rng(0)
+    given = rng.beta(0.5, 0.5, 40)
+    errors = [calibration(rng.random(40) < given, given).error for _ in range(400)]
+    by_chance = calibration(rng.random(40) < given, given).by_chance
+    assert by_chance == pytest.approx(np.mean(errors), abs=0.01)
+    assert calibration(given > 0.5, given).by_chance == by_chance  # it does not depend on the answers
+    assert math.isnan(calibration([], []).by_chance)
 
 
 @pytest.mark.parametrize("score", [roc_auc, average_precision, roc_curve, pr_curve, brier_score, calibration])

@@ -198,6 +198,8 @@ def test_to_dict_is_ready_for_json():
     back = json.loads(json.dumps(facts, allow_nan=False))
     assert back["created"] == "2026-01-02T03:04:05+00:00"
     assert back["counts"] == {"tp": 1, "fp": 0, "fn": 0, "tn": 1}
+    assert back["calibration"]["error"] == pytest.approx(0.2)
+    assert back["calibration"]["brier"]["value"] == pytest.approx(reference.brier_score_loss([0, 1], [0.2, 0.8]))
     assert back["training_images"] == 7
     assert back["scores"]["f1"]["value"] == 1.0
     assert [row["outcome"] for row in back["rows"]] == ["tn", "tp"]
@@ -208,7 +210,25 @@ def test_html_escapes_names_and_shows_every_score():
     text = evaluation._repr_html_()
     assert "&lt;b&gt;: IoU" in text
     assert "<b>" not in text
-    assert all(f">{name}</th>" in text for name in ("F1", "precision", "recall", "accuracy", "ROC AUC"))
+    assert all(f">{name}</th>" in text for name in ("F1", "precision", "recall", "accuracy", "ROC AUC", "Brier score"))
+    assert "by chance" not in text  # there are no images
+    assert "<td>0.200</td>" in made(["normal", "anomaly"], [0.2, 0.8])._repr_html_()
+
+
+def test_a_forecast_is_of_the_counts():
+    forecast = made(["normal", "normal", "anomaly"], [0.2, 0.8, 0.9]).forecast(0.1, parts=100)
+    assert (forecast.false_alarms, forecast.misses) == (pytest.approx(45), 0)
+    assert "Of 100 parts, 10 % of them anomalies: 55" in str(forecast)
+
+
+@settings(max_examples=30)
+@given(images)
+def test_the_brier_score_is_scikit_learns_and_has_an_interval(pairs):
+    evaluation = made([y for y, _ in pairs], [s for _, s in pairs])
+    truth = [y == "anomaly" for y, _ in pairs]
+    expected = reference.brier_score_loss(truth, [s for _, s in pairs], labels=[False, True])
+    assert evaluation.brier == pytest.approx(expected)
+    assert 0 <= evaluation.brier.low <= evaluation.brier + 1e-12 <= evaluation.brier.high + 2e-12
 
 
 # --- Anomaly types
@@ -286,13 +306,15 @@ def test_a_shared_empty_mask_may_have_another_size():
 
 
 @pytest.mark.parametrize("known", [["normal", "anomaly"] * 4, ["normal"] * 8, []])
-def test_show_draws_four_panels(known):
+def test_show_draws_six_panels(known):
     from vision_toolkit.plots import charts
 
     assert charts
     import matplotlib.pyplot as plt
 
     figure = made(known, [k / 8 for k in range(len(known))]).show()
-    assert len(figure.axes) >= 4
+    assert len(figure.axes) == 6
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert any("calibration error" in title for title in titles) is bool(known)
     figure.canvas.draw()
     plt.close(figure)

@@ -137,6 +137,9 @@ def test_reliability_draws_points_intervals_and_counts() -> None:
         [[0.8, 0.7], [0.8, 1.0]],
     ]
     assert texts(ax) == ["10", "20"]
+    assert ax.get_title(loc="left") == "Do the scores mean what they say?"
+    told = plots.reliability([0.2], [0.1], error=0.1, brier=0.042).get_title(loc="left")
+    assert told == "Do the scores mean what they say?\ncalibration error 0.10, Brier score 0.04"
 
 
 def test_type_scores_draws_a_bar_a_score_and_says_where_there_is_none() -> None:

@@ -6,11 +6,17 @@
 :mod:`.curves`            what every threshold would give: ROC, precision-recall, calibration
 :mod:`.intervals`         ``Score``: a number that knows how far it may be off
 :mod:`.thresholds`        rules that choose the score from which an image is an anomaly
+:mod:`.rates`             how many of new images would reach a threshold, from few
+:mod:`.prevalence`        ``shift_prior``: probabilities where anomalies are rarer
+:mod:`.forecast`          ``Forecast``: alarms and misses to expect in 1,000 parts
 :mod:`.type_scores`       ``TypeScore``: how well one anomaly type was found
 :mod:`.evaluation`        ``Evaluation``: a model judged on images with known answers
+:mod:`.moves`             ``Move``: what another threshold changes
 :mod:`.files`             evaluations written and read in the form of Lookout for Vision
 :mod:`.paired`            how far two models differ on the same images, and how surely
 :mod:`.comparison`        ``Comparison``: which of two models is better, if that can be told
+:mod:`.learning_curve`    ``LearningCurve``: would more images help, and of which kind
+:mod:`.power_law`         the curves behind it
 ========================  ==========================================================
 """
 
@@ -29,6 +35,7 @@ from vision_toolkit.metrics.curves import (
 )
 from vision_toolkit.metrics.evaluation import Evaluation, Row
 from vision_toolkit.metrics.files import evaluation_lines, evaluation_result, read_evaluation, write_evaluation
+from vision_toolkit.metrics.forecast import Forecast
 from vision_toolkit.metrics.intervals import (
     Score,
     average_precision_interval,
@@ -39,6 +46,8 @@ from vision_toolkit.metrics.intervals import (
     roc_auc_interval,
     wilson,
 )
+from vision_toolkit.metrics.learning_curve import Gain, LearningCurve, LearningPoint, Trial
+from vision_toolkit.metrics.moves import Move
 from vision_toolkit.metrics.paired import (
     average_precision_difference,
     delong,
@@ -49,6 +58,7 @@ from vision_toolkit.metrics.paired import (
     proportion_difference,
     roc_auc_difference,
 )
+from vision_toolkit.metrics.prevalence import shift_prior
 from vision_toolkit.metrics.scores import (
     accuracy,
     balanced_accuracy,
@@ -70,10 +80,16 @@ __all__ = [
     "Comparison",
     "Counts",
     "Evaluation",
+    "Forecast",
+    "Gain",
+    "LearningCurve",
+    "LearningPoint",
+    "Move",
     "PrCurve",
     "RocCurve",
     "Row",
     "Score",
+    "Trial",
     "TypeScore",
     "accuracy",
     "at_cost",
@@ -115,6 +131,7 @@ __all__ = [
     "roc_auc_difference",
     "roc_auc_interval",
     "roc_curve",
+    "shift_prior",
     "specificity",
     "wilson",
     "write_evaluation",

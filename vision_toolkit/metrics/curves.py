@@ -91,11 +91,17 @@ class Calibration:
         expected calibration error: the mean distance of the two, weighted by the counts; nan without images.
     brier
         mean squared distance of score and truth; nan without images.
+    by_chance
+        the error that perfect probabilities would show on as many images, in the mean of drawn truths; nan
+        without images. Few images in many bins err by chance alone: only an error well above this says something.
 
     Examples
     --------
-    >>> calibration([0, 1], [0.25, 0.75]).error
-    0.25
+    >>> found = calibration([0, 1, 1, 1], [0.25, 0.75, 0.75, 0.75])
+    >>> found.error, round(found.by_chance, 2)
+    (0.25, 0.25)
+    >>> found.lows.round(2).tolist(), found.highs.round(2).tolist()
+    ([0.0, 0.44], [0.95, 1.0])
     """
 
     scores: Floats
@@ -103,6 +109,27 @@ class Calibration:
     counts: NDArray[np.int64]
     error: float
     brier: float
+    by_chance: float = math.nan
+
+    @property
+    def lows(self) -> Floats:
+        """Return the lower ends of the 95 % intervals of the frequencies, (k,)."""
+        return self._ends[0]
+
+    @property
+    def highs(self) -> Floats:
+        """Return the upper ends of the 95 % intervals of the frequencies, (k,)."""
+        return self._ends[1]
+
+    @property
+    def _ends(self) -> tuple[Floats, Floats]:
+        from vision_toolkit.metrics.intervals import proportion_interval  # which stands on this file
+
+        seen = [
+            proportion_interval(round(share * n), n)
+            for share, n in zip(self.frequencies.tolist(), self.counts.tolist(), strict=True)
+        ]
+        return np.array([one.low for one in seen]), np.array([one.high for one in seen])
 
 
 def roc_curve(y_true: ArrayLike, scores: ArrayLike) -> RocCurve:
@@ -265,7 +292,19 @@ def calibration(
     scores = np.bincount(place, given, minlength=bins)[used] / number[used]
     frequencies = np.bincount(place, truth, minlength=bins)[used] / number[used]
     error = float((number[used] * np.abs(scores - frequencies)).sum() / truth.size)
-    return Calibration(scores, frequencies, number[used].astype(np.int64), error, brier_score(truth, given))
+    chance = _chance_error(given, place, bins)
+    return Calibration(scores, frequencies, number[used].astype(np.int64), error, brier_score(truth, given), chance)
+
+
+def _chance_error(given: Floats, place: NDArray[np.intp], bins: int) -> float:
+    """Return the mean calibration error of truths that are drawn as the probabilities say."""
+    rng = np.random.default_rng(0)
+    draws = int(np.clip(4_000_000 // given.size, 10, 200))
+    total = 0.0
+    for _ in range(draws):
+        off = given - (rng.random(given.size) < given)
+        total += float(np.abs(np.bincount(place, off, minlength=bins)).sum())
+    return total / (draws * given.size)
 
 
 def _steps(y_true: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:

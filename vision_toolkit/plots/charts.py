@@ -245,6 +245,8 @@ def reliability(
     counts: Sequence[int] | None = None,
     lows: ArrayLike | None = None,
     highs: ArrayLike | None = None,
+    error: float | None = None,
+    brier: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw whether a score of 0.8 is right in 80 of 100 images.
@@ -257,6 +259,8 @@ def reliability(
         images of each group, written beside its point.
     lows, highs
         both ends of the interval of ``observed``, 0 to 1.
+    error, brier
+        expected calibration error and Brier score, told in the title where given.
     ax
         where to draw; by default a new figure.
 
@@ -289,7 +293,9 @@ def reliability(
         for index, count in enumerate(counts if counts is not None else ()):
             ax.annotate(f"{count}", (x[index], y[index]), (6, -6), textcoords="offset points", fontsize=8, color=MUTED)
         _unit_square(ax, "score of the model", "share that are anomalies")
-        ax.set_title("Do the scores mean what they say?")
+        told = {"calibration error": error, "Brier score": brier}
+        measures = ", ".join(f"{name} {value:.2f}" for name, value in told.items() if value is not None)
+        ax.set_title("\n".join(line for line in ("Do the scores mean what they say?", measures) if line))
     return ax
 
 
