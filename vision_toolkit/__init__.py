@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vision_toolkit.metrics.comparison import Comparison
     from vision_toolkit.metrics.evaluation import Evaluation
     from vision_toolkit.models.comparison import compare
+    from vision_toolkit.models.learning import learning_curve
     from vision_toolkit.models.model import Model, load
     from vision_toolkit.models.train import train
     from vision_toolkit.plots import contact_sheet, overlay
@@ -64,6 +65,7 @@ __all__ = [
     "contact_sheet",
     "curate",
     "k_fold",
+    "learning_curve",
     "load",
     "load_dataset",
     "overlay",
@@ -103,6 +105,7 @@ _NAMES = {
     "contact_sheet": "vision_toolkit.plots:contact_sheet",
     "curate": "vision_toolkit.curation.report:curate",
     "k_fold": "vision_toolkit.curation.split:k_fold",
+    "learning_curve": "vision_toolkit.models.learning:learning_curve",
     "load": "vision_toolkit.models.model:load",
     "load_dataset": "vision_toolkit.data.synthetic:load_dataset",
     "overlay": "vision_toolkit.plots:overlay",

@@ -41,6 +41,7 @@ DOORS = {
     "sqlalchemy": ("workspace/records/",),
     "ray": ("workspace/runners/ray.py",),
     "grpc": ("services/edge/",),
+    "openvino": ("models/runtime.py",),
     # Loading a file must never run what is in it.
     "pickle": (),
     "cloudpickle": (),
@@ -50,12 +51,12 @@ DOORS = {
     "shelve": (),
 }
 # Heavy: imported inside functions, or for the type checker only.
-LAZY = {"matplotlib", "pandas"}
+LAZY = {"matplotlib", "pandas", "openvino"}
 # In these methods a value may show itself, with what stands above or outside its room.
 SHOWING = re.compile(r"show|to_frame|_repr_\w+_")
 SHOWN_WITH = (f"{PACKAGE}.plots", f"{PACKAGE}.data.images", "pandas")
 # This file is copied into every package that leaves the house, so it knows nobody there.
-STAND_ALONE = {"models/runtime.py": {"numpy", "onnxruntime", "PIL"}}
+STAND_ALONE = {"models/runtime.py": {"numpy", "onnxruntime", "PIL", "openvino"}}
 
 REGISTRY_STRING = re.compile(rf"{PACKAGE}(\.\w+)+(:\w+(\.\w+)*)?")
 # Names of entry point groups, under which other packages register: they look like modules, but are none.
@@ -250,6 +251,8 @@ CAUGHT = {
     "runtime-own": ("models/runtime.py", "from vision_toolkit.core import Mask", "stands alone"),
     "runtime-own-string": ("models/runtime.py", "X = 'vision_toolkit.core.mask:Mask'", "stands alone"),
     "runtime-foreign": ("models/runtime.py", "import scipy", "stands alone"),
+    "runtime-openvino-on-load": ("models/runtime.py", "import openvino", "openvino is heavy"),
+    "openvino": ("models/train.py", "def f():\n    import openvino", "openvino may be imported in"),
     "runtime-torch": ("models/runtime.py", "import torch", "stands alone"),
 }
 
@@ -283,6 +286,7 @@ class A:
     "pillow": ("data/images.py", "from PIL import Image"),
     "msgspec": ("data/jsonlines.py", "import msgspec"),
     "runtime": ("models/runtime.py", "import json\nimport numpy as np\nimport onnxruntime\nfrom PIL import Image"),
+    "runtime-openvino": ("models/runtime.py", "def f():\n    import openvino"),
     "core": ("core/x.py", "from __future__ import annotations\nimport os.path\nimport numpy.typing as npt"),
 }
 

@@ -95,3 +95,18 @@ def model(training) -> Model:
     trained = train(training, weights=None, preset="fast", threads=2)
     assert trained.task is Task.SEGMENTATION
     return trained
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """Write weights that were never trained, of a network that is as small as can be."""
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        state = timm.create_model("test_resnet", pretrained=False).state_dict()
+    save_file(state, path, metadata={"timm": "test_resnet", "license": "MIT", "input": "x/127.5-1"})
+    return path

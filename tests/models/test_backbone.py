@@ -98,26 +98,26 @@ def test_filters_do_not_care_how_a_part_is_turned():
 
 def test_without_weights_neither_torch_nor_a_cache_is_touched(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    found, sentence = load_backbone(None, height=224, width=224, cache=tmp_path)
+    found, sentence = load_backbone(None, cache=tmp_path)
     assert sentence is None and not found.pretrained and list(tmp_path.iterdir()) == []
     assert found.facts()["licence"] == "Apache-2.0"
 
 
 def test_auto_without_torch_or_hub_takes_the_filters_and_says_why(tmp_path, monkeypatch):
-    _, sentence = load_backbone("auto", height=64, width=64, cache=tmp_path)
+    _, sentence = load_backbone("auto", cache=tmp_path)
     assert sentence is not None and "cannot be reached" in sentence
     monkeypatch.setitem(sys.modules, "timm", None)
-    found, sentence = load_backbone("auto", height=64, width=64, cache=tmp_path)
+    found, sentence = load_backbone("auto", cache=tmp_path)
     assert sentence is not None and "vision_toolkit[torch]" in sentence and not found.pretrained
     with pytest.raises(Unsupported, match=r"vision_toolkit\[torch\]"):
-        load_backbone("resnet18", height=64, width=64, cache=tmp_path)
+        load_backbone("resnet18", cache=tmp_path)
 
 
 def test_a_network_that_was_named_and_cannot_be_fetched_is_an_error_not_a_fallback(tmp_path):
     with pytest.raises(Failed, match="resnet18"):
-        load_backbone("resnet18", height=64, width=64, cache=tmp_path)
+        load_backbone("resnet18", cache=tmp_path)
     with pytest.raises(Invalid, match=r"no timm network 'resnet_18'; close: .*resnet"):
-        load_backbone("resnet_18", height=64, width=64, cache=tmp_path)
+        load_backbone("resnet_18", cache=tmp_path)
 
 
 def weights_file(path: Path, name: str, **metadata: str) -> Path:
@@ -139,7 +139,7 @@ def test_any_timm_network_gives_features_equal_to_its_own(tmp_path, name):
 
     file = weights_file(tmp_path / "w.safetensors", name, input="imagenet")
     side = 160 if name == "test_vit" else 96
-    found, _ = load_backbone(file, height=side, width=side, cache=tmp_path / "cache")
+    found, _ = load_backbone(file, cache=tmp_path / "cache")
     assert found.licence == "MIT" and found.pretrained and found.name == name
     image = np.random.default_rng(1).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
     patches, vector, fine = run(found.graph, image)
@@ -155,21 +155,21 @@ def test_any_timm_network_gives_features_equal_to_its_own(tmp_path, name):
 
 def test_a_cached_graph_needs_no_torch_and_a_spoiled_one_is_made_again(tmp_path, monkeypatch):
     file = weights_file(tmp_path / "w.safetensors", "test_resnet", input="x/127.5-1")
-    first, _ = load_backbone(file, height=64, width=96, cache=tmp_path)
+    first, _ = load_backbone(file, cache=tmp_path)
     made = backbone._network
     monkeypatch.setattr(backbone, "_network", lambda plan: pytest.fail("the cached graph was not used"))
-    again, _ = load_backbone(file, height=64, width=96, cache=tmp_path)
+    again, _ = load_backbone(file, cache=tmp_path)
     assert again == first
     monkeypatch.setattr(backbone, "_network", made)
     (graph,) = (tmp_path / "backbones").glob("*.onnx")
     graph.write_bytes(b"spoiled")
-    assert load_backbone(file, height=64, width=96, cache=tmp_path)[0].graph[:1] == first.graph[:1]
+    assert load_backbone(file, cache=tmp_path)[0].graph[:1] == first.graph[:1]
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path):
     (tmp_path / "backbones").write_text("a file where the folder should be")
     file = weights_file(tmp_path / "w.safetensors", "test_resnet")
-    assert load_backbone(file, height=64, width=64, cache=tmp_path)[0].pretrained
+    assert load_backbone(file, cache=tmp_path)[0].pretrained
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path):
 def test_a_file_that_does_not_fit_is_told(tmp_path, metadata, said):
     file = weights_file(tmp_path / "w.safetensors", "test_resnet", **metadata)
     with pytest.raises(Invalid, match=said):
-        load_backbone(file, height=64, width=64, cache=tmp_path)
+        load_backbone(file, cache=tmp_path)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(NotFound, match=r"none\.safetensors"):
-        load_backbone(tmp_path / "none.safetensors", height=64, width=64, cache=tmp_path)
+        load_backbone(tmp_path / "none.safetensors", cache=tmp_path)

@@ -23,13 +23,14 @@ from vision_toolkit.models.report import write_report
 NAMES = ("background", "dark <b>spot</b>")
 COLOURS = {NAMES[1]: "#23A436"}
 INFO: dict[str, Any] = {
-    "format": 1,
+    "format": 2,
     "task": "segmentation",
     "types": [NAMES[1]],
     "colours": ["#FFFFFF", "#23A436"],
-    "input": {"height": 224, "width": 256},
+    "inputs": [{"width": 256, "height": 224}, {"width": 512, "height": 448}],
     "threshold": 0.4321,
     "threshold_rule": "best_f1",
+    "prevalence": None,
     "map_level": 8.5,
     "verdict": {
         "name": "blend",
@@ -46,8 +47,9 @@ INFO: dict[str, Any] = {
     "seed": 1234,
     "backbone": {
         "name": "resnet18", "weights": "file resnet18.safetensors", "licence": "MIT", "pretrained": True,
-        "sha256": "beef",
+        "side": None, "sha256": "beef",
     },
+    "painting": {"name": "cells"},
     "training": {"images": 43, "normal": 30, "anomaly": 13, "with_mask": 12, "fingerprint": "cafe"},
     "versions": {"python": "3.99", "numpy": "9.8.7"},
     "metrics": None,
@@ -467,9 +469,10 @@ def test_making_tells_what_was_tried_why_seed_and_versions(usual: Usual) -> None
     assert ["blend", "0.900", "0.300", "yes", "chosen"] in page.rows
     assert ["all features", "0.500", "0.700", "", ""] in page.rows
     learned = "It learned from 43 images, 30 normal and 13 anomalies (12 with masks), in 62 seconds."
+    seen = "It sees images at 256 × 224 and 512 × 448 pixels through the network resnet18."
     for sentence in (
         f"{learned} It paints 1 anomaly type: dark <b>spot</b>.",
-        "It sees images at 256 × 224 pixels through the network resnet18. Weights: file resnet18.safetensors (MIT).",
+        f"{seen} Weights: file resnet18.safetensors (MIT).",
         "Its verdict comes from blend: within one standard error (0.030) of the best f1.",
         "It says anomaly from a score of 0.432 on (threshold rule: best_f1).",
         "The disk was slow.",

@@ -26,7 +26,7 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
 
     Examples
     --------
-    >>> names = "check repair convert diff stats curate split train evaluate predict demo".split()
+    >>> names = "check repair convert diff stats curate split train evaluate predict card demo".split()
     >>> parser = build_parser(**dict.fromkeys(names, lambda options: 0))
     >>> parser.parse_args(["split", "board", "--test-size", "20"]).test_size
     20
@@ -85,6 +85,12 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
         metavar="RULE",
         help="best_f1 (default), at_recall(0.99), at_precision(0.9), at_cost(miss=50, reject=1), or 0 to 1",
     )
+    one.add_argument(
+        "--prevalence",
+        type=_prevalence,
+        metavar="P",
+        help="share of anomalies on the line, such as 0.07 (default: that of the training images)",
+    )
     _add_threads(one)
     one.add_argument("--overwrite", action="store_true", help="replace an older model or report, never anything else")
 
@@ -101,6 +107,9 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
     one.add_argument("--threshold", type=_share, metavar="T", help="another threshold than the model's, 0 to 1")
     one.add_argument("--overlays", metavar="DIR", help="write pictures with heat map and mask there: NAME-overlay.png")
     _add_threads(one)
+
+    one = command("card", "Say in words what a model is: what it learned from, how it judges, what it is worth.")
+    one.add_argument("model", help="folder of the model")
 
     one = command("demo", "Go the whole way on a bundled dataset, offline.")
     one.add_argument("--dataset", default="board", help="board, casting or biscuit (default board)")
@@ -256,7 +265,8 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         "--preset",
         default="balanced",
         choices=("fast", "balanced", "best"),
-        help="how closely to look: fast, balanced (default), or best, which takes longest",
+        help="the sizes at which images are looked at: fast (224 pixels), balanced (224 and 448; default), or best "
+        "(224, 448 and 640), which takes longest",
     )
     _add_seed(parser, "the same seed gives the same model (default 0)")
 
@@ -291,6 +301,12 @@ def _number(text: str) -> float:
 def _share(text: str) -> float:
     if not 0.0 <= _number(text) <= 1.0:
         raise argparse.ArgumentTypeError(f"a number from 0 to 1 is needed; {text!r} was given")
+    return float(text)
+
+
+def _prevalence(text: str) -> float:
+    if not 0.0 < _number(text) < 1.0:
+        raise argparse.ArgumentTypeError(f"a share above 0 and below 1 is needed, such as 0.07; {text!r} was given")
     return float(text)
 
 

@@ -1,7 +1,7 @@
 """The command line: ``vision-toolkit COMMAND``.
 
 ``check`` and ``repair`` are in :mod:`.doctor_commands`, ``convert``, ``diff``, ``stats`` and ``curate`` in
-:mod:`.data_commands`; ``split``, ``train``, ``evaluate``, ``predict`` and ``demo`` are here.
+:mod:`.data_commands`; ``split``, ``train``, ``evaluate``, ``predict``, ``card`` and ``demo`` are here.
 
 Exit codes: 0 done; 1 done, and the answer is no (errors in a manifest, a difference, an image that could not be
 predicted); 2 the call was wrong; 3 it failed, and standard error says why; 130 interrupted; 141 whoever read the
@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["check", "nowhere.manifest"])
     3
     """
-    parser = build_parser(**DATA_COMMANDS, split=_split, train=_train, evaluate=_evaluate, predict=_predict, demo=_demo)
+    ours = {"split": _split, "train": _train, "evaluate": _evaluate, "predict": _predict, "card": _card, "demo": _demo}
+    parser = build_parser(**DATA_COMMANDS, **ours)
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help(sys.stderr)
@@ -133,6 +134,7 @@ def _train(options: argparse.Namespace) -> int:
         budget=options.budget,
         metric=options.metric,
         threshold=options.threshold,
+        prevalence=options.prevalence,
         seed=options.seed,
         threads=options.threads,
         progress=False if options.json else None,
@@ -206,6 +208,15 @@ def _predict(options: argparse.Namespace) -> int:
             number = f"-{taken[stem]}" if taken[stem] > 1 else ""  # images of two folders may share a name
             _write_overlay(source, prediction, folder / f"{stem}{number}-overlay.png")
     return 1 if failed else 0
+
+
+def _card(options: argparse.Namespace) -> int:
+    model = vt.load(options.model, threads=1)
+    if options.json:
+        print_json(model.info)
+    else:
+        print(model.card(), end="")
+    return 0
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -12,6 +12,9 @@
 :mod:`.decoder`           anomaly types, pixel by pixel
 :mod:`.export`            a package that runs alone, once it has reproduced golden answers
 :mod:`.comparison`        ``compare``: two models on the same images
+:mod:`.learning`          ``learning_curve``: would more images help, and of which kind
+:mod:`.card`              what a model is, in words
+:mod:`.progress`          how far a long work is
 :mod:`.report`            a page to forward
 ========================  ==========================================================
 """

@@ -1,4 +1,4 @@
-"""Find, export and cache the feature extractor: any timm network becomes one ONNX graph.
+"""Find, export and cache the feature extractor: any timm network becomes one ONNX graph for images of every size.
 
 torch and timm are imported only when a graph has to be exported; a cached one needs neither.
 """
@@ -26,10 +26,10 @@ from vision_toolkit.models.filters import filter_graph
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Backbone", "load_backbone"]
+__all__ = ["Backbone", "load_backbone", "load_network"]
 
 DEFAULT = "mobilenetv2_100"
-VERSION = 1
+VERSION = 2
 """Raised whenever the exported graph changes, so that old caches are left alone."""
 
 
@@ -40,8 +40,9 @@ class Backbone:
     Parameters
     ----------
     graph
-        ONNX bytes: ``image`` (n, height, width, 3) uint8 to ``patches``, ``vector``, ``fine`` (see
-        :class:`~vision_toolkit.models.runtime.Runtime`).
+        ONNX bytes: ``image`` (n, h, w, 3) uint8, h and w multiples of 32, to float32 ``patches`` (n, gh, gw, c), one
+        for about 8 pixels; ``wide`` (n, h2, w2, c2), coarser and seeing farther, which an extractor need not have;
+        ``fine`` (n, fh, fw, f), about 4 pixels each; ``vector`` (n, v), the last layer.
     name
         the timm network.
     weights
@@ -50,6 +51,8 @@ class Backbone:
         licence of the weights, as their publisher names it.
     pretrained
         False for the fixed filters, which never learned anything.
+    side
+        height and width of the only input that it takes; None where it takes every size.
     """
 
     graph: bytes
@@ -57,6 +60,7 @@ class Backbone:
     weights: str
     licence: str
     pretrained: bool
+    side: int | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return the plain facts for the model's card."""
@@ -78,9 +82,9 @@ class _Plan:
 
 
 def load_backbone(
-    weights: str | os.PathLike[str] | None, *, height: int, width: int, cache: Path
+    weights: str | os.PathLike[str] | None, *, cache: Path, non_commercial: bool = False
 ) -> tuple[Backbone, str | None]:
-    """Return the feature extractor for an input size, and a sentence where something else was taken than asked.
+    """Return the feature extractor, and a sentence where something else was taken than asked.
 
     Parameters
     ----------
@@ -89,10 +93,10 @@ def load_backbone(
         the fixed filters of :mod:`.filters`, and the sentence says so; a path to a ``.safetensors`` file whose
         metadata names ``timm``, ``pad_type`` and ``input``; the name of a timm network, from the hub; None: the
         fixed filters.
-    height, width
-        of the input in pixels, multiples of 32.
     cache
         folder of exported graphs.
+    non_commercial
+        True where weights that are licensed for non-commercial use only are wanted; else they are refused.
 
     Raises
     ------
@@ -107,7 +111,7 @@ def load_backbone(
     """
     if weights == "auto":
         try:
-            return _load(_plan_hub(DEFAULT), height, width, cache), None
+            return _load(_plan_hub(DEFAULT), cache, non_commercial), None
         except (Failed, Unsupported) as error:
             sentence = (
                 f"There are no pretrained weights ({str(error).rstrip('.')}), so fixed filters that never learned to "
@@ -118,8 +122,35 @@ def load_backbone(
         return _filters(), None
     text = os.fspath(weights)
     if text.endswith(".safetensors") or os.sep in text:
-        return _load(_plan_file(text), height, width, cache), None
-    return _load(_plan_hub(text), height, width, cache), None
+        return _load(_plan_file(text), cache, non_commercial), None
+    return _load(_plan_hub(text), cache, non_commercial), None
+
+
+def load_network(weights: str | os.PathLike[str] | None) -> tuple[nn.Module, dict[str, Any]]:
+    """Return a timm network with its weights, to be trained further.
+
+    Parameters
+    ----------
+    weights
+        as in :func:`load_backbone`; ``"auto"`` is the default network.
+
+    Returns
+    -------
+    nn.Module, dict
+        the network in evaluation mode, and its facts: ``mean`` and ``std`` (of RGB from 0 to 1, three numbers each),
+        ``name``, ``weights``, ``licence``, ``pretrained``.
+
+    Raises
+    ------
+    NotFound, Invalid, Unsupported, Failed
+        as :func:`load_backbone`; here ``"auto"`` without weights is Failed too, and None is Unsupported.
+    """
+    if weights is None:
+        raise Unsupported("Fixed filters cannot be trained further: give weights='file.safetensors' or a timm network.")
+    text = DEFAULT if weights == "auto" else os.fspath(weights)
+    is_file = text.endswith(".safetensors") or os.sep in text
+    with _quiet(), _torch():
+        return _network(_plan_file(text) if is_file else _plan_hub(text))
 
 
 def _filters() -> Backbone:
@@ -159,23 +190,34 @@ def _scaling(text: str, path: Path) -> tuple[tuple[float, ...], tuple[float, ...
     raise Invalid(f"{path} says input={text!r}; known are 'x/127.5-1' and 'imagenet'.")
 
 
-def _load(plan: _Plan, height: int, width: int, cache: Path) -> Backbone:
-    key = hashlib.sha256(repr((VERSION, plan.name, plan.digest, plan.pad_type, plan.mean, height, width)).encode())
-    stem = cache / "backbones" / f"{plan.name.replace('/', '_')}-{height}x{width}-{key.hexdigest()[:16]}"
+def _load(plan: _Plan, cache: Path, non_commercial: bool) -> Backbone:
+    key = hashlib.sha256(repr((VERSION, plan.name, plan.digest, plan.pad_type, plan.mean)).encode())
+    stem = cache / "backbones" / f"{plan.name.replace('/', '_')}-{key.hexdigest()[:16]}"
     graph_file, facts_file = stem.with_name(stem.name + ".onnx"), stem.with_name(stem.name + ".json")
     if graph_file.is_file() and facts_file.is_file():
         facts = json.loads(facts_file.read_text("utf-8"))
         graph = graph_file.read_bytes()
         if hashlib.sha256(graph).hexdigest() == facts.pop("sha256", ""):
+            _check_licence(plan.name, facts["licence"], non_commercial)
             return Backbone(graph, **facts)
     with _quiet(), _torch():
         network, facts = _network(plan)
-        graph = _export(network, facts.pop("mean"), facts.pop("std"), height, width)
+        _check_licence(plan.name, facts["licence"], non_commercial)
+        graph = _export(network, facts.pop("mean"), facts.pop("std"))
+        facts["side"] = _fixed_side(network)
     backbone = Backbone(graph, **facts)
     with contextlib.suppress(VisionError):  # a cache that cannot be written costs time, not the training
         write_file(graph_file, graph, overwrite=True)
         write_file(facts_file, json.dumps(backbone.facts(), indent=1).encode(), overwrite=True)
     return backbone
+
+
+def _check_licence(name: str, licence: str, non_commercial: bool) -> None:
+    if "nc" in licence.lower().split("-") and not non_commercial:
+        raise Unsupported(
+            f"The weights of {name} are licensed {licence}: not for commercial use. Take others, or give "
+            "non_commercial=True if your use is none."
+        )
 
 
 def _network(plan: _Plan) -> tuple[nn.Module, dict[str, Any]]:
@@ -186,8 +228,6 @@ def _network(plan: _Plan) -> tuple[nn.Module, dict[str, Any]]:
         network = _from_hub(plan.name)
         found = network.pretrained_cfg
         licence = str(found.get("license") or "not named")
-        if "nc" in licence.lower().split("-"):
-            raise Unsupported(f"The weights of {plan.name} are licensed {licence}: not for commercial use.")
         facts = {"mean": tuple(found["mean"]), "std": tuple(found["std"]), "licence": licence}
         words = f"{plan.name} from the hub ({found.get('tag') or 'default'})"
     else:
@@ -248,33 +288,46 @@ def _reachable(endpoint: str, *, seconds: float) -> bool:
     return bool(answered)
 
 
-def _export(network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], height: int, width: int) -> bytes:
+def _export(network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> bytes:
     import io
 
     import torch
 
+    side = _fixed_side(network)
     extractor = _extractor(network, mean, std)
     buffer = io.BytesIO()
-    names = ["patches", "vector", "fine"]
+    names = ["patches", "wide", "vector", "fine"]
+    axes: dict[str, dict[int, str]] = {name: {0: "n"} for name in ["image", *names]}
+    if side is None:
+        for name in ("image", "patches", "wide", "fine"):
+            axes[name] |= {1: f"{name}_height", 2: f"{name}_width"}
+    shape = (1, 64, 96, 3) if side is None else (1, side, side, 3)
     torch.onnx.export(
         extractor,
-        (torch.zeros((1, height, width, 3), dtype=torch.uint8),),
+        (torch.zeros(shape, dtype=torch.uint8),),
         cast("Any", buffer),  # a file object is taken too; the annotation does not say so
         input_names=["image"],
         output_names=names,
-        dynamic_axes={name: {0: "n"} for name in ["image", *names]},
+        dynamic_axes=axes,
+        opset_version=20,
         dynamo=False,  # the other exporter takes ten times as long for the same graph and two files
     )
     return buffer.getvalue()
 
 
+def _fixed_side(network: Any) -> int | None:
+    """Return the side of the only input that a network takes: a transformer has learned where places are."""
+    return int(network.pretrained_cfg["input_size"][-1]) if hasattr(network, "patch_embed") else None
+
+
 def _extractor(network: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> nn.Module:
-    """Wrap a timm network: pixels in, patch features of two levels, the last layer and a fine level out."""
+    """Wrap a timm network: pixels in; patch features, wider ones, the last layer and a fine level out."""
     import torch
     import torch.nn.functional as F
     from torch import nn
 
     levels = _levels(network)
+    _pad_by_constants(network)
 
     class Extractor(nn.Module):
         def __init__(self) -> None:
@@ -283,18 +336,48 @@ def _extractor(network: Any, mean: tuple[float, ...], std: tuple[float, ...]) ->
             self.shift = nn.Buffer(255.0 * torch.tensor(mean).view(1, 3, 1, 1))
             self.spread = nn.Buffer(255.0 * torch.tensor(std).view(1, 3, 1, 1))
 
-        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
             x = (image.permute(0, 3, 1, 2).float() - self.shift) / self.spread
             final, found = self.network.forward_intermediates(x, indices=levels)
             fine, near, wide = found
-            near, wide = (F.avg_pool2d(level, 3, 1, 1) for level in (near, wide))
-            if wide.shape[-2:] != near.shape[-2:]:
-                wide = F.interpolate(wide, size=near.shape[-2:], mode="bilinear", align_corners=False)
-            patches = torch.cat([near, wide], dim=1).permute(0, 2, 3, 1)
+            parts = [near]
+            wide = F.avg_pool2d(wide, 3, 1, 1, count_include_pad=False)
+            if fine.shape[-1] == 2 * near.shape[-1]:
+                parts.insert(0, F.avg_pool2d(fine, 2))
+            parts = [F.avg_pool2d(part, 3, 1, 1, count_include_pad=False) for part in parts]
+            if near.shape[-1] == 2 * wide.shape[-1]:
+                parts.append(F.interpolate(wide, scale_factor=2.0, mode="bilinear", align_corners=False))
+            patches = torch.cat(parts, dim=1).permute(0, 2, 3, 1)
             vector = self.network.forward_head(final, pre_logits=True)
-            return patches, vector, fine.permute(0, 2, 3, 1)
+            return patches, wide.permute(0, 2, 3, 1), vector, fine.permute(0, 2, 3, 1)
 
     return Extractor().eval()
+
+
+def _pad_by_constants(network: nn.Module) -> None:
+    """Give convolutions that pad as TensorFlow does the padding of even sizes, so that it needs no arithmetic.
+
+    Inputs are multiples of 32, so every layer of stride 2 before the last halves an even size.
+    """
+    from torch import nn
+
+    for parent in list(network.modules()):
+        children: list[tuple[str, Any]] = list(parent.named_children())
+        for name, layer in children:
+            if type(layer).__name__ != "Conv2dSame":
+                continue
+            plain: Any = nn.Conv2d(
+                layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, 0, layer.dilation,
+                layer.groups, layer.bias is not None,
+            )  # fmt: skip
+            plain.load_state_dict(layer.state_dict())
+            sides = [
+                max(0, (k - 1) * d + 1 - s)
+                for k, d, s in zip(layer.kernel_size, layer.dilation, layer.stride, strict=True)
+            ]
+            (top, left) = (side // 2 for side in sides)
+            padding = nn.ZeroPad2d((left, sides[1] - left, top, sides[0] - top))
+            setattr(parent, name, nn.Sequential(padding, plain))
 
 
 def _levels(network: Any) -> list[int]:

@@ -7,7 +7,7 @@ to the memory. It learns from a few hundred cells an image, so it is trained in 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,10 @@ from sklearn.neural_network import MLPClassifier
 
 from vision_toolkit.core.mask import Mask
 from vision_toolkit.data.images import coverage
-from vision_toolkit.models.runtime import Arrays, decode_types, pixel_features
+from vision_toolkit.models.arrays import Arrays
+from vision_toolkit.models.runtime import resize_scores
 
-__all__ = ["Cells", "fit_decoder", "held_out_types", "truth_grid"]
+__all__ = ["Cells", "decode_types", "favour_background", "fit_decoder", "held_out_types", "mean_iou", "truth_grid"]
 
 HIDDEN = 64
 PER_IMAGE = 800
@@ -32,29 +33,37 @@ COVERED = 0.35
 """Share of a cell that a type must cover to be its truth: below a half, or thin scratches would vanish."""
 
 
-@dataclass(frozen=True, slots=True)
+Level = Callable[[int], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Cells:
     """Hold what the decoder sees of n images and what is true of each cell of the fine grid.
 
-    ``fine`` (n, fh, fw, f), ``patches`` (n, gh, gw, c), ``distances`` (n, gh, gw) float; ``truth`` (n, fh, fw) uint8.
+    ``fine`` and ``patches`` give (fh, fw, f) and (gh, gw, c) float32 of an image; ``distances`` (n, gh, gw) float32;
+    ``truth`` (n, fh, fw) uint8.
     """
 
-    fine: NDArray[np.floating]
-    patches: NDArray[np.floating]
+    fine: Level
+    patches: Level
     distances: NDArray[np.float32]
     truth: NDArray[np.uint8]
 
     def features(self, position: int) -> NDArray[np.float32]:
-        """Return (fh, fw, k) float32 of one image."""
-        return pixel_features(*self.parts(position))
+        """Return each cell of an image: its own features, its patch's, and how odd the patch is: (fh, fw, k)."""
+        fine = self.fine(position)
+        height, width = fine.shape[:2]
+        coarse = np.concatenate([self.patches(position), self.distances[position][..., None]], axis=2)
+        return np.concatenate([fine, resize_scores(coarse, width, height)], axis=2)
 
-    def parts(self, position: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Return fine features, patch features and distances of one image as float32."""
-        return (
-            np.asarray(self.fine[position], np.float32),
-            np.asarray(self.patches[position], np.float32),
-            self.distances[position],
-        )
+
+def decode_types(cells: Cells, position: int, arrays: Arrays) -> NDArray[np.float32]:
+    """Return the probability of each class, background first, at each cell of an image."""
+    hidden = cells.features(position) - arrays["decoder_mean"]
+    hidden = np.maximum(hidden / arrays["decoder_scale"] @ arrays["decoder_1"] + arrays["decoder_1_bias"], 0.0)
+    scores = hidden @ arrays["decoder_2"] + arrays["decoder_2_bias"]
+    scores = np.exp(scores - scores.max(axis=2, keepdims=True))
+    return np.asarray(scores / scores.sum(axis=2, keepdims=True), np.float32)
 
 
 def truth_grid(mask: Mask | None, width: int, height: int) -> NDArray[np.uint8]:
@@ -96,21 +105,22 @@ def fit_decoder(cells: Cells, positions: Sequence[int], classes: int, *, seed: i
 
 
 def held_out_types(
-    cells: Cells, folds: NDArray[np.intp], classes: int, *, seed: int
-) -> tuple[list[NDArray[np.float32]], float]:
-    """Return the class probabilities of each image by a decoder that did not see it, and the best background bias.
+    cells: Cells, positions: NDArray[np.intp], folds: NDArray[np.intp], classes: int, *, seed: int
+) -> tuple[dict[int, NDArray[np.float32]], float]:
+    """Return the class probabilities of some images by decoders that did not see them, and the best background bias.
 
-    The bias is added to the background's logit; it is the one of the highest mean IoU, so that the
-    many background cells left out of the training do not come back as false alarms.
+    ``folds`` numbers each of ``positions``. The bias is added to the background's logit; it is the one of the highest
+    mean IoU, so that the many background cells left out of the training do not come back as false alarms.
     """
-    probabilities: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(folds)
+    found: dict[int, NDArray[np.float32]] = {}
     for fold in np.unique(folds):
-        arrays = fit_decoder(cells, np.flatnonzero(folds != fold).tolist(), classes, seed=seed)
-        for position in np.flatnonzero(folds == fold):
-            probabilities[position] = decode_types(*cells.parts(int(position)), arrays)
+        arrays = fit_decoder(cells, positions[folds != fold].tolist(), classes, seed=seed)
+        found |= {position: decode_types(cells, position, arrays) for position in positions[folds == fold].tolist()}
     choices = np.arange(-2.0, 8.01, 0.5)
-    ious = [_mean_iou(probabilities, cells.truth, classes, bias) for bias in choices]
-    return probabilities, float(choices[int(np.argmax(ious))])
+    said, truth = [found[one] for one in positions.tolist()], cells.truth[positions]
+    ious = [mean_iou([favour_background(one, bias) for one in said], truth, classes) for bias in choices]
+    bias = float(choices[int(np.argmax(ious))])
+    return {position: favour_background(one, bias) for position, one in found.items()}, bias
 
 
 def favour_background(probabilities: NDArray[np.float32], bias: float) -> NDArray[np.float32]:
@@ -139,18 +149,14 @@ def _sample(
     return np.concatenate(columns), np.concatenate(labels)
 
 
-def _mean_iou(
-    probabilities: Sequence[NDArray[np.float32]], truth: NDArray[np.uint8], classes: int, bias: float
-) -> float:
+def mean_iou(probabilities: Sequence[NDArray[np.float32]], truth: NDArray[np.uint8], classes: int) -> float:
     """Return the mean over types of the mean IoU over the images that have the type, in truth or said.
 
     Means over images, not over pixels: a speck on a clean image costs as much as a defect that was missed.
     """
-    factor = np.ones(classes, np.float32)
-    factor[0] = np.exp(bias)
     sums, images = np.zeros(classes), np.zeros(classes)
     for said, true in zip(probabilities, truth, strict=True):
-        ids = (said * factor).argmax(axis=2)
+        ids = said.argmax(axis=2)
         pairs = np.bincount(true.ravel().astype(int) * classes + ids.ravel(), minlength=classes**2)
         table = pairs.reshape(classes, classes)
         hits = np.diag(table)

@@ -34,6 +34,7 @@ from vision_toolkit.core.settings import Settings
 from vision_toolkit.data.images import encode_mask, encode_png, read_image
 from vision_toolkit.data.storage import check_folder, local_path, new_folder
 from vision_toolkit.models import runtime
+from vision_toolkit.models.card import write_card
 from vision_toolkit.models.model import MODEL_FILES
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ def export_package(
         _write_model(model, folder)
         _write_golden(model, folder, images, drawn=golden is None)
         facts = {"format": FORMAT, "model": repr(model), "drawn": golden is None, **_measured_facts(_pass_gate(folder))}
-        _write_words(folder, facts)
+        _write_words(folder, facts, write_card(model.info, size=(folder / MODEL_FILES[1]).stat().st_size, level=2))
         _write_checksums(folder, facts)
     return _export(local_path(path), facts)
 
@@ -467,7 +468,8 @@ def _drawn_images(model: Model) -> list[NDArray[np.uint8]]:
 
     A score on the threshold itself comes last: on another machine it may turn with the last digit.
     """
-    patterns = _patterns(model.info["input"]["height"], model.info["input"]["width"])
+    size = model.info["inputs"][0]
+    patterns = _patterns(size["height"], size["width"])
     predictions = [model.predict(image) for image in patterns]
     margins = [abs((p.score or 0.0) - model.threshold) for p in predictions]
     order = sorted(range(len(patterns)), key=lambda i: (margins[i] < 2e-3, margins[i]))
@@ -537,7 +539,7 @@ def _measured_facts(measured: _Measured) -> dict[str, Any]:
     }
 
 
-def _write_words(folder: Path, facts: dict[str, Any]) -> None:
+def _write_words(folder: Path, facts: dict[str, Any], card: str) -> None:
     versions = facts["versions"]
     needed = {name: versions[name] for name in ("numpy", "onnxruntime", "pillow")}
     (folder / "requirements.txt").write_text("".join(f"{k}=={v}\n" for k, v in needed.items()), "utf-8")
@@ -575,7 +577,8 @@ again ({golden}):
 
 `golden/` holds these images and answers: try them on your machine. `package.json` holds the SHA-256 of each file;
 `vision_toolkit.models.export.verify_package` compares them, and with `replay=True` gives the answers again.
-"""
+
+{card}"""
     (folder / "README.md").write_text(text, "utf-8")
 
 

@@ -1,11 +1,19 @@
-"""Run the backbone over the images of a manifest, once."""
+"""Run the feature extractor over the images of a manifest, once: what it said of an image is kept on disk.
+
+A second training of the same images, with other labels or options, or one that was killed, computes nothing again.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,83 +24,200 @@ from numpy.typing import NDArray
 from vision_toolkit.core.entry import Entry
 from vision_toolkit.core.errors import Invalid, VisionError
 from vision_toolkit.data.images import read_image
-from vision_toolkit.models.runtime import resize, session
+from vision_toolkit.data.storage import is_local, local_path
+from vision_toolkit.models.arrays import Arrays, pack_arrays, unpack_arrays
+from vision_toolkit.models.graph import LEVELS, View
+from vision_toolkit.models.runtime import PIXELS_AT_ONCE, resize, session
 
-__all__ = ["Features", "batches", "compute_features", "read_ahead"]
+__all__ = ["Features", "batches", "compute_features", "digest", "keep", "read_ahead", "recall", "trim"]
 
-IN_MEMORY = 1_500_000_000
-"""Bytes of patch features that are kept in memory; more go to a temporary file as float16."""
+HELD = 1_000_000_000
+"""Bytes of features that are held in memory; of more images the rest is read from disk whenever it is needed."""
+MOST_KEPT = 4_000_000_000
+"""Bytes that the cache may have; what was not used for longest goes first."""
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Features:
-    """Hold what the backbone says of n images.
+    """Hold what the extractor says of n images at one size; parts are read when they are asked for.
 
-    ``patches`` (n, gh, gw, c), ``vectors`` (n, v), ``fine`` (n, fh, fw, f) or None: float32, or float16 on disk.
-    ``sizes`` holds (width, height) of each image in pixels.
+    ``levels`` names the levels that have patches; ``vectors`` (n, v) float32; ``sizes`` (width, height) of each image
+    in pixels; ``keys`` what each image's features are kept under.
     """
 
-    patches: NDArray[np.floating]
+    levels: tuple[str, ...]
     vectors: NDArray[np.float32]
-    fine: NDArray[np.floating] | None
     sizes: tuple[tuple[int, int], ...]
-    scratch: tempfile.TemporaryDirectory[str] | None = None  # lives as long as the arrays in it
+    keys: tuple[str, ...]
+    files: tuple[Path, ...]
+    scratch: tempfile.TemporaryDirectory[str] | None = None  # lives as long as the files in it
+    held: dict[int, Arrays] = field(default_factory=dict)
+    room: int = HELD
+
+    def of(self, position: int) -> Arrays:
+        """Return the parts of one image: each level (gh, gw, c) and, where it was wanted, ``fine``; float16."""
+        found = self.held.get(position)
+        if found is None:
+            data = self.files[position].read_bytes()
+            found = unpack_arrays(data)
+            if len(data) <= self.room:
+                self.room -= len(data)
+                self.held[position] = found
+        return found
+
+    def level(self, name: str) -> Callable[[int], NDArray[np.float32]]:
+        """Return a function that gives one level of an image as float32."""
+        return lambda position: np.asarray(self.of(position)[name], np.float32)
 
 
 def compute_features(
     entries: Sequence[Entry],
     graph: bytes,
+    view: View,
     *,
-    height: int,
-    width: int,
     fine: bool,
     threads: int,
+    cache: Path,
     step: Callable[[float], None] = lambda share: None,
 ) -> Features:
-    """Compute the features of each image; the images are decoded ahead of the network.
+    """Compute the features of each image at one size; the images are decoded ahead of the network.
 
     Raises
     ------
     Invalid
         if images cannot be read: it names the first ten and how many they are.
     """
+    made = hashlib.sha256(graph + f"{view} {fine}".encode()).hexdigest()
+    keys = tuple(_key(entry, made) for entry in entries)
+    folder, scratch = _folder(cache)
+    files = tuple(folder / f"{key}.safetensors" for key in keys)
+    wanted = [place for place, file in enumerate(files) if not _is_there(file)]
     network = session(graph, threads)
+    outputs = [output.name for output in network.get_outputs()]
+    levels = tuple(name for name in LEVELS if name in outputs)
+    names = [*levels, "vector", *(["fine"] if fine else [])]
     failed: list[str] = []
 
-    def load(entry: Entry) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    def load(place: int) -> tuple[int, NDArray[np.uint8], tuple[int, int]]:
         try:
-            image = read_image(entry)
+            image = read_image(entries[place])
         except VisionError as error:
             failed.append(str(error))
-            return np.zeros((height, width, 3), np.uint8), (0, 0)
-        return resize(image, width, height), (image.shape[1], image.shape[0])
+            return place, np.zeros((view.height, view.width, 3), np.uint8), (0, 0)
+        return place, resize(image, view.width, view.height), (image.shape[1], image.shape[0])
 
-    stores: list[NDArray[Any]] = []
-    vectors: list[NDArray[np.float32]] = []
-    sizes: list[tuple[int, int]] = []
-    scratch: tempfile.TemporaryDirectory[str] | None = None
-    done = 0
-    for batch in batches(read_ahead(load, entries, threads=threads), 8):
-        images = np.stack([image for image, _ in batch])
-        patches, vector, level = network.run(["patches", "vector", "fine"], {"image": images})
-        wanted = [patches, level] if fine else [patches]
-        if not stores:
-            total = sum(part.nbytes for part in wanted) // len(batch) * len(entries)
-            scratch = tempfile.TemporaryDirectory(prefix="vision_toolkit-") if total > IN_MEMORY else None
-            stores = [_store(len(entries), part, scratch, i) for i, part in enumerate(wanted)]
-        for store, part in zip(stores, wanted, strict=True):
-            store[done : done + len(batch)] = part
-        vectors.append(vector)
-        sizes += [size for _, size in batch]
+    done = len(entries) - len(wanted)
+    step(done / len(entries))
+    for batch in batches(read_ahead(load, wanted, threads=threads), max(1, min(8, PIXELS_AT_ONCE // view.pixels))):
+        said = network.run(names, {"image": np.stack([image for _, image, _ in batch])})
+        for (place, _, size), *parts in zip(batch, *said, strict=True):
+            arrays = {name: np.asarray(part, np.float16) for name, part in zip(names, parts, strict=True)}
+            arrays["vector"] = np.asarray(parts[names.index("vector")], np.float32)
+            if size != (0, 0):
+                _write(files[place], pack_arrays(arrays | {"size": np.array(size, np.int64)}))
         done += len(batch)
         step(done / len(entries))
     if failed:
         shown = "\n  ".join(sorted(failed)[:10])
         raise Invalid(f"{len(failed)} of {len(entries)} images cannot be used:\n  {shown}")
-    return Features(stores[0], np.concatenate(vectors), stores[1] if fine else None, tuple(sizes), scratch)
+    vectors, sizes = [], []
+    features = Features(levels, np.empty((0, 0), np.float32), (), keys, files, scratch)
+    for place in range(len(entries)):
+        found = features.of(place)
+        vectors.append(found["vector"])
+        sizes.append((int(found["size"][0]), int(found["size"][1])))
+    features.vectors, features.sizes = np.stack(vectors), tuple(sizes)
+    return features
+
+
+def _key(entry: Entry, made: str) -> str:
+    """Name what an image's features are kept under: the file as it is now, or its pixels where it is no file here."""
+    said = hashlib.sha256(made.encode())
+    place = entry.location
+    facts = None
+    if isinstance(place, str) and is_local(place):
+        with contextlib.suppress(OSError):
+            facts = os.stat(local_path(place))
+    if facts is not None:
+        said.update(f"{local_path(str(place)).absolute()} {facts.st_size} {facts.st_mtime_ns}".encode())
+    else:
+        with contextlib.suppress(VisionError):  # told with all the others when the images are read
+            said.update(np.ascontiguousarray(read_image(entry)).tobytes())
+    return said.hexdigest()[:40]
+
+
+def _folder(cache: Path) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:
+    """Return the cache's folder, or one that goes with the features where the cache cannot be written."""
+    folder = cache / "features"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder, None
+    except OSError:
+        scratch = tempfile.TemporaryDirectory(prefix="vision_toolkit-")
+        return Path(scratch.name), scratch
+
+
+def _is_there(file: Path) -> bool:
+    """Say whether features are kept, whole; they count as used now."""
+    try:
+        os.utime(file)
+        with file.open("rb") as opened:
+            size = file.stat().st_size
+            length = int.from_bytes(opened.read(8), "little")
+            facts = json.loads(opened.read(min(length, size)))  # a spoiled length may be more than memory has
+        end = max(int(fact["data_offsets"][1]) for fact in facts.values())
+        return size == 8 + length + end
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".part-")
+    with os.fdopen(handle, "wb") as out:
+        out.write(data)
+    os.replace(name, file)
+
+
+def keep(cache: Path, key: str, arrays: Arrays) -> None:
+    """Keep arrays that cost time under a key; where the cache cannot be written, nothing is kept."""
+    with contextlib.suppress(OSError):
+        folder = cache / "features"
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / f"{key}.safetensors", pack_arrays(arrays))
+
+
+def recall(cache: Path, key: str) -> Arrays | None:
+    """Return arrays that were kept under a key, or None."""
+    file = cache / "features" / f"{key}.safetensors"
+    try:
+        os.utime(file)
+        return unpack_arrays(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def trim(cache: Path, *, most: int = MOST_KEPT) -> None:
+    """Remove what was not used for longest, until the cache has at most so many bytes."""
+    facts: list[tuple[float, int, Path]] = []
+    for file in (cache / "features").glob("*"):
+        with contextlib.suppress(OSError):
+            found = file.stat()
+            if not file.name.startswith(".part-"):
+                facts.append((found.st_mtime, found.st_size, file))
+            elif time.time() - found.st_mtime > 3600:  # left by one who was killed
+                file.unlink()
+    total = sum(size for _, size, _ in facts)
+    for _, size, file in sorted(facts):
+        if total <= most:
+            return
+        with contextlib.suppress(OSError):
+            file.unlink()
+            total -= size
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -117,10 +242,9 @@ def read_ahead(load: Callable[[T], U], items: Iterable[T], *, threads: int, ahea
                 future.cancel()
 
 
-def _store(
-    count: int, example: NDArray[np.float32], scratch: tempfile.TemporaryDirectory[str] | None, number: int
-) -> NDArray[Any]:
-    shape = (count, *example.shape[1:])
-    if scratch is None:
-        return np.empty(shape, np.float32)
-    return np.memmap(Path(scratch.name, f"{number}.bin"), np.float16, "w+", shape=shape)
+def digest(*parts: Any) -> str:
+    """Return a key that follows from what is given."""
+    said = hashlib.sha256()
+    for part in parts:
+        said.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+    return said.hexdigest()[:40]

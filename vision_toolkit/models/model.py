@@ -20,8 +20,10 @@ from vision_toolkit.core.settings import Settings
 from vision_toolkit.data.images import read_image, read_mask
 from vision_toolkit.data.storage import local_path, new_folder
 from vision_toolkit.metrics.evaluation import Evaluation
+from vision_toolkit.metrics.thresholds import Rule
 from vision_toolkit.models.features import batches, read_ahead
-from vision_toolkit.models.runtime import Answer, Runtime, pack_arrays
+from vision_toolkit.models.progress import Progress, told
+from vision_toolkit.models.runtime import Answer, Runtime
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MODEL_FILES", "Model", "load", "true_mask"]
 
-MODEL_FILES = ("model.json", "backbone.onnx", "arrays.safetensors")
+MODEL_FILES = ("model.json", "model.onnx")
 """What a model folder holds; the first tells what it is."""
+LONG = 5.0
+"""Seconds of judging after which a progress bar appears."""
 
 
 class Model:
@@ -82,23 +86,64 @@ class Model:
         """Return the score from which the model says anomaly, 0 to 1."""
         return float(self.info["threshold"])
 
-    def at(self, threshold: float) -> Model:
+    def at(self, threshold: Rule, *, prevalence: float | None = None) -> Model:
         """Return the same model under another threshold, its evaluation too; this one stays as it is.
+
+        ``model.evaluation.effect(threshold)`` says beforehand what would change: which images change side, and how many
+        alarms and misses to expect of 1,000 parts. Scores and the confidence of a score do not move; to have them for
+        another share of anomalies as well, train with ``prevalence``.
+
+        Parameters
+        ----------
+        threshold
+            0 to 1; or a rule such as ``"at_recall(0.95)"`` or ``"at_cost(miss=50, reject=1)"``, see
+            :func:`~vision_toolkit.metrics.choose_threshold`, which looks at what the model said of its training images
+            while they were held out.
+        prevalence
+            share of anomalies on the line, 0 to 1, both excluded, for a rule. None: the one that the model was trained
+            for, else that of the training images.
 
         Raises
         ------
         Invalid
-            if the threshold does not lie between 0 and 1.
+            if the threshold does not lie between 0 and 1, the rule is unknown or cannot be met, or a rule is given and
+            there are no held-out scores: of a model that was loaded, trained on normal images alone, or trained with
+            ``test``.
+
+        Examples
+        --------
+        >>> import vision_toolkit as vt
+        >>> parts = vt.load_dataset("biscuit")[:30]
+        >>> model = vt.train(parts, weights=None, preset="fast", task="classification", progress=False)
+        >>> strict = model.at("at_cost(miss=50, reject=1)", prevalence=0.3)
+        >>> strict.threshold < model.threshold, strict.info["threshold_rule"]
+        (True, 'at_cost(miss=50, reject=1, prevalence=0.3)')
         """
-        if not 0.0 <= threshold <= 1.0:
+        rule = "set by hand"
+        if isinstance(threshold, str) or callable(threshold):
+            if prevalence is None and not (isinstance(threshold, str) and "prevalence" in threshold):
+                prevalence = self.info.get("prevalence")
+            rule = _named(threshold, prevalence)
+            threshold = self._held_out().at(threshold, prevalence=prevalence).threshold
+        elif not 0.0 <= threshold <= 1.0:
             raise Invalid(f"A threshold lies between 0 and 1; {threshold} was given.")
         moved = self.evaluation.at(threshold) if self.evaluation is not None else None
-        info = self.info | {"threshold": float(threshold), "threshold_rule": "set by hand"}
+        info = self.info | {"threshold": float(threshold), "threshold_rule": rule}
         if moved is not None:
             info["metrics"] = moved.to_dict()
         runtime = Runtime.__new__(Runtime)
         runtime.__dict__.update(self._runtime.__dict__ | {"info": info})
         return Model(runtime, evaluation=moved)
+
+    def _held_out(self) -> Evaluation:
+        """Return what was said of the training images while they were held out."""
+        if self.evaluation is not None and self.evaluation.kind == "cross-validation":
+            return self.evaluation
+        why = "its evaluation is that of a test set" if self.evaluation is not None else "it has no evaluation"
+        raise Invalid(
+            f"A rule chooses on scores of training images that were held out, and this model has none: {why}. Give a "
+            "number; model.evaluate(images).at(rule).threshold is one for images that are not used to judge it later."
+        )
 
     # ---------------------------------------------------------------- predicting
 
@@ -160,13 +205,19 @@ class Model:
 
     # ---------------------------------------------------------------- judging
 
-    def evaluate(
-        self, manifest: Iterable[Entry], *, progress: Callable[[float, str], None] | None = None
-    ) -> Evaluation:
+    def evaluate(self, manifest: Iterable[Entry], *, progress: Progress | bool | None = None) -> Evaluation:
         """Predict images whose labels are known and say how good the model is.
 
         Unlabelled images are left out. Do not evaluate on images that the model was trained with: what is measured
         then is its memory.
+
+        Parameters
+        ----------
+        manifest
+            the images.
+        progress
+            None: a progress bar where somebody watches, if it takes long; False: none; or a function told
+            ``(share, what)``.
 
         Raises
         ------
@@ -176,18 +227,38 @@ class Model:
         entries = [entry for entry in manifest if entry.is_labelled]
         if not entries:
             raise Invalid("There is no labelled image to evaluate on; label some normal and some anomaly.")
-        predictions = self.predict_all(entries)
-        if progress is not None:
-            predictions = _told(predictions, len(entries), progress)
         masks = true_mask(self.types) if self.task is Task.SEGMENTATION else None
-        return Evaluation.from_predictions(
-            entries, predictions, masks=masks, training_images=self.info["training"]["images"], seed=self.info["seed"]
-        )
+        with told(progress, delay=LONG) as tell:
+            return Evaluation.from_predictions(
+                entries,
+                _counted(self.predict_all(entries), len(entries), tell),
+                masks=masks,
+                training_images=self.info["training"]["images"],
+                seed=self.info["seed"],
+            )
+
+    def card(self) -> str:
+        """Return the model's card, Markdown: what it does and sees through, how it judges and why, what it is worth.
+
+        It is made of the plain facts in :attr:`info`, so that a loaded model has it too.
+
+        Examples
+        --------
+        >>> import vision_toolkit as vt
+        >>> parts = vt.load_dataset("biscuit").filter(label="normal")[:8]
+        >>> print(vt.train(parts, weights=None, preset="fast", progress=False).card().partition(";")[0])
+        # Model card
+        <BLANKLINE>
+        Says of an image whether it shows an anomaly, and how surely
+        """
+        from vision_toolkit.models.card import write_card
+
+        return write_card(self.info, size=len(self._runtime.graph))
 
     # ---------------------------------------------------------------- keeping
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the model as a folder: ``model.json``, ``backbone.onnx``, ``arrays.safetensors``.
+        """Write the model as a folder: ``model.json`` and ``model.onnx``.
 
         Raises
         ------
@@ -201,9 +272,8 @@ class Model:
         return local_path(folder)
 
     def write_files(self, folder: Path) -> None:
-        """Write the three files of the model into an existing folder."""
-        (folder / "backbone.onnx").write_bytes(self._runtime.backbone)
-        (folder / "arrays.safetensors").write_bytes(pack_arrays(self._runtime.arrays))
+        """Write the files of the model into an existing folder."""
+        (folder / MODEL_FILES[1]).write_bytes(self._runtime.graph)
         (folder / MODEL_FILES[0]).write_text(json.dumps(self.info, indent=1, allow_nan=False), "utf-8")
 
     def export(
@@ -269,7 +339,7 @@ class Model:
 
 
 def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> Model:
-    """Load a model that :meth:`Model.save` wrote.
+    """Load a model that :meth:`Model.save` wrote, in this format or the one before.
 
     Parameters
     ----------
@@ -290,20 +360,29 @@ def load(folder: str | os.PathLike[str], *, threads: int | None = None) -> Model
     >>> load("nowhere")
     Traceback (most recent call last):
     ...
-    vision_toolkit.core.errors.NotFound: nowhere is no model folder: model.json, backbone.onnx, ... are missing.
+    vision_toolkit.core.errors.NotFound: nowhere is no model folder: model.json, model.onnx are missing.
     """
     root = local_path(folder)
-    missing = [name for name in MODEL_FILES if not (root / name).is_file()]
-    if missing:
-        raise NotFound(
-            f"{root} is no model folder: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing."
-        )
+    files: tuple[str, ...] = MODEL_FILES
+    used = threads or Settings.read().usable_threads()
     try:
-        return Model(Runtime.load(root, threads or Settings.read().usable_threads()))
+        if (root / files[0]).is_file() and json.loads((root / files[0]).read_text("utf-8"))["format"] == 1:
+            from vision_toolkit.models import legacy  # onnx is needed for nothing else here
+
+            files = legacy.FILES
+        missing = [name for name in files if not (root / name).is_file()]
+        if missing:
+            verb = "is" if len(missing) == 1 else "are"
+            raise NotFound(f"{root} is no model folder: {', '.join(missing)} {verb} missing.")
+        if files is MODEL_FILES:
+            return Model(Runtime.load(root, used))
+        return Model(Runtime(*legacy.read_format_1(root), used))
+    except NotFound:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise Invalid(f"{root} cannot be loaded: {error}") from None
     except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common class
-        raise Invalid(f"{root / 'backbone.onnx'} cannot be loaded: {str(error)[:200]}") from None
+        raise Invalid(f"{root / files[1]} cannot be loaded: {str(error)[:200]}") from None
 
 
 def true_mask(types: Iterable[str]) -> Callable[[Entry], Mask | None]:
@@ -326,9 +405,17 @@ def name_of(source: Any) -> str | None:
     return os.fspath(source) if isinstance(source, str | os.PathLike) else None
 
 
-def _told(
-    predictions: Iterator[Prediction], total: int, progress: Callable[[float, str], None]
-) -> Iterator[Prediction]:
+def _named(rule: Rule, prevalence: float | None) -> str:
+    """Return a rule in words that can be given again, with its prevalence."""
+    if not isinstance(rule, str):
+        return "a function"
+    if prevalence is None or "prevalence" in rule:
+        return rule
+    name, _, numbers = rule.strip().removesuffix(")").partition("(")
+    return f"{name.strip()}({', '.join([*filter(None, [numbers.strip()]), f'prevalence={prevalence:g}'])})"
+
+
+def _counted(predictions: Iterator[Prediction], total: int, tell: Progress) -> Iterator[Prediction]:
     for done, prediction in enumerate(predictions, 1):
-        progress(done / total, "judging")
+        tell(done / total, "judging")
         yield prediction

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,38 +21,44 @@ from vision_toolkit.core.errors import Invalid, VisionError
 from vision_toolkit.core.mask import BACKGROUND, Mask, palette_colour
 from vision_toolkit.core.prediction import Prediction, Task
 from vision_toolkit.core.settings import Settings
+from vision_toolkit.curation.duplicates import near_duplicates
 from vision_toolkit.curation.split import fold_numbers
-from vision_toolkit.data.images import probe, read_mask
+from vision_toolkit.data.images import probe
 from vision_toolkit.data.manifest import Manifest
 from vision_toolkit.metrics.evaluation import Evaluation
 from vision_toolkit.metrics.thresholds import Rule as ThresholdRule
 from vision_toolkit.metrics.thresholds import choose_threshold
-from vision_toolkit.models.backbone import load_backbone
-from vision_toolkit.models.decoder import Cells, favour_background, fit_decoder, held_out_types, truth_grid
-from vision_toolkit.models.features import Features, compute_features
-from vision_toolkit.models.memory import build_memory
+from vision_toolkit.models.backbone import Backbone, load_backbone
+from vision_toolkit.models.describe import resize_map
+from vision_toolkit.models.features import compute_features, trim
+from vision_toolkit.models.graph import ModelParts, View, build_graph
+from vision_toolkit.models.heat import Described, describe_view
 from vision_toolkit.models.model import Model, true_mask
-from vision_toolkit.models.runtime import (
-    FORMAT,
-    Arrays,
-    Runtime,
-    decode_types,
-    describe,
-    describe_types,
-    largest,
+from vision_toolkit.models.painting import Painted, learn_network, learn_types, paints_better
+from vision_toolkit.models.progress import Progress, told
+from vision_toolkit.models.runtime import FORMAT, Runtime, largest
+from vision_toolkit.models.verdict import (
+    FEWEST_ANOMALIES,
+    METRICS,
+    Key,
+    Verdict,
+    fit_verdict,
+    memory_verdict,
 )
-from vision_toolkit.models.verdict import METRICS, Verdict, fit_verdict
 
 __all__ = ["PRESETS", "Progress", "train"]
 
-Progress = Callable[[float, str], None]
-"""Told how far the work is, 0 to 1, and what is being done."""
-
-PRESETS: dict[str, int] = {"fast": 224, "balanced": 320, "best": 448}
-"""Preset to the side in pixels of a square input; other shapes have as many pixels."""
+PRESETS: dict[str, tuple[int, ...]] = {"fast": (224,), "balanced": (224, 448), "best": (224, 448, 640)}
+"""Preset to the sides in pixels of the square inputs that are tried; other shapes have as many pixels."""
 
 FEWEST_NORMAL = 4
 FOLDS = 5
+REPEATS = 3
+MANY = 200
+"""Images up to which cross-validation is repeated with other folds."""
+MOST_PIXELS = 1_000_000_000
+"""Pixels of all images together up to which a further size is tried."""
+PAINTED_SIDE = 256
 Weights = Any
 
 
@@ -66,6 +72,8 @@ def train(
     budget: float | str | None = None,
     metric: str = "f1",
     threshold: ThresholdRule = "best_f1",
+    prevalence: float | None = None,
+    non_commercial: bool = False,
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | bool | None = None,
@@ -73,9 +81,14 @@ def train(
     """Train an inspection model.
 
     A memory of normal patches gives a heat map and works from normal images alone. With four anomalies or more,
-    linear rules on several groups of features are tried as well, and the best one judges. With masks of anomaly
-    types a decoder paints them. Choice, calibration and threshold come from leak-free cross-validation of the
-    training images, never from ``test``.
+    linear rules on several groups of features at several sizes are tried as well, and blends of them; the best by
+    ``metric`` judges, and of those within one standard error of it the one that foretold best. With masks of anomaly
+    types a decoder of single cells learns to paint them, and where there are pretrained weights and torch a
+    network of its own, which is taken if it paints images better that neither has seen. Choice, calibration and
+    threshold come from leak-free cross-validation of the training images, never from ``test``.
+
+    What was computed is kept in the cache: a killed training goes on from there, and a second one of the same images
+    takes little time. Ctrl-C ends the search, not the training: the best so far becomes the model.
 
     Parameters
     ----------
@@ -91,16 +104,22 @@ def train(
         else fixed filters, and that is said), a ``.safetensors`` file, the name of a timm network, or None (fixed
         filters, which need neither torch nor a download).
     preset
-        ``"fast"``, ``"balanced"`` or ``"best"``: the input's size; see :data:`PRESETS`.
+        ``"fast"``, ``"balanced"`` or ``"best"``: the sizes at which images are looked at; see :data:`PRESETS`. ``fast``
+        learns no network to paint types.
     budget
-        seconds (a number, or ``"60s"``, ``"2min"``) after which no further candidate is tried; what is needed for
-        a model is always done.
+        seconds (a number, or ``"60s"``, ``"2min"``) after which nothing further is tried: no other size, no longer
+        painting; what is needed for a model is always done.
     metric
         by which candidates are compared: f1, precision, recall, accuracy, balanced_accuracy, roc_auc,
         average_precision.
     threshold
         ``"best_f1"``, ``"at_recall(0.99)"``, ``"at_precision(0.9)"``, ``"at_cost(miss=50, reject=1)"``, a number
         from 0 to 1, or a function of (truth, scores).
+    prevalence
+        share of anomalies on the line, 0 to 1, both excluded: confidence and threshold are those of such a line. None:
+        anomalies are as frequent there as among the training images.
+    non_commercial
+        True to use weights that are licensed for non-commercial use only; else they are refused.
     seed
         the same images, seed and threads give the same numbers.
     threads
@@ -135,34 +154,26 @@ def train(
     used = threads or settings.usable_threads()
     if weights == "auto":
         weights = settings.weights
-    plan = _plan(manifest, task, preset, metric, threshold, budget)
+    asked = _Asked(metric, threshold, prevalence, preset, seed, used, weights, settings.cache)
+    plan = _plan(manifest, task, asked, budget)
     # The network has its own threads. numpy's products are many and small: there, more threads wait for one another
     # (on a busy machine five times as long in all).
-    with _told(progress) as tell, threadpool_limits(1):
+    with told(progress) as tell, threadpool_limits(1):
         tell(0.0, "loading the backbone")
-        backbone, warning = load_backbone(weights, height=plan.height, width=plan.width, cache=settings.cache)
+        backbone, warning = load_backbone(weights, cache=settings.cache, non_commercial=non_commercial)
         if warning:
             _warn(warning)
-        tell(0.05, "computing features")
-        features = compute_features(
-            plan.entries,
-            backbone.graph,
-            height=plan.height,
-            width=plan.width,
-            fine=plan.task is Task.SEGMENTATION,
-            threads=used,
-            step=lambda share: tell(0.05 + 0.35 * share, "computing features"),
-        )
-        learned = _learn(plan, features, metric=metric, threshold=threshold, seed=seed, started=started, tell=tell)
-        info = _info(plan, learned, backbone.facts(), seed, threshold, metric, preset)
-        model = Model(Runtime(info, backbone.graph, learned.arrays, used))
-        model.evaluation = learned.evaluation
+        search = _Search(plan, asked, backbone, started, tell)
+        learned = search.run()
+        info = _info(plan, asked, learned, backbone)
+        model = Model(Runtime(info, learned.graph, used), evaluation=learned.evaluation)
         if test is not None:
             model.evaluation = model.evaluate(test, progress=lambda share, text: tell(0.9 + 0.1 * share, text))
         info = model.info
         info["metrics"] = model.evaluation.to_dict() if model.evaluation is not None else None
         info["seconds"] = round(time.monotonic() - started, 1)
-        info["notes"] = [warning] if warning else []
+        info["notes"] = [*([warning] if warning else []), *learned.notes]
+        trim(settings.cache)
         tell(1.0, "done")
     return model
 
@@ -171,27 +182,42 @@ def train(
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """Hold what the caller asked for."""
+
+    metric: str
+    threshold: ThresholdRule
+    prevalence: float | None
+    preset: str
+    seed: int
+    threads: int
+    weights: Weights
+    cache: Path
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
+    """Hold what is to be done: the labelled images, what is to be learned, and the shape to look at them in."""
+
     entries: Manifest
     is_anomaly: NDArray[np.bool_]
     task: Task
     types: tuple[str, ...]
     colours: tuple[str, ...]
-    height: int
-    width: int
+    ratio: float
     seconds: float | None
 
 
-def _plan(
-    manifest: Sequence[Entry], task: str, preset: str, metric: str, threshold: ThresholdRule, budget: float | str | None
-) -> _Plan:
-    if preset not in PRESETS:
-        raise Invalid(f"There is no preset {preset!r}; there are: {', '.join(PRESETS)}.")
-    if metric not in METRICS:
-        raise Invalid(f"There is no metric {metric!r}; there are: {', '.join(METRICS)}.")
+def _plan(manifest: Sequence[Entry], task: str, asked: _Asked, budget: float | str | None) -> _Plan:
+    if asked.preset not in PRESETS:
+        raise Invalid(f"There is no preset {asked.preset!r}; there are: {', '.join(PRESETS)}.")
+    if asked.metric not in METRICS:
+        raise Invalid(f"There is no metric {asked.metric!r}; there are: {', '.join(METRICS)}.")
     if task not in ("auto", *Task):
         raise Invalid(f"There is no task {task!r}; there are: auto, {', '.join(Task)}.")
-    choose_threshold(threshold, [False, True], [0.0, 1.0])  # an unknown rule is told before any work
+    # an unknown rule or prevalence is told before any work
+    choose_threshold(asked.threshold, [False, True], [0.0, 1.0], prevalence=asked.prevalence)
+    seconds = _seconds(budget)
     entries = Manifest(entry for entry in manifest if entry.is_labelled)
     counts = entries.counts()
     if counts["normal"] < FEWEST_NORMAL:
@@ -205,32 +231,30 @@ def _plan(
         raise Invalid("Segmentation needs anomalous images with masks; there are none. Leave task='auto'.")
     chosen = Task.SEGMENTATION if types and task != "classification" else Task.CLASSIFICATION
     colours = {name: colour for e in entries for name, colour in (e.mask.colours.items() if e.mask else ())}
-    height, width = _input_size(entries, PRESETS[preset])
     return _Plan(
         entries,
         np.array([e.label is Label.ANOMALY for e in entries]),
         chosen,
         types if chosen is Task.SEGMENTATION else (),
         (palette_colour(0), *(colours[name] for name in types)),
-        height,
-        width,
-        _seconds(budget),
+        _ratio(entries),
+        seconds,
     )
 
 
-def _input_size(entries: Manifest, side: int) -> tuple[int, int]:
-    """Return height and width, multiples of 32, in the shape of most images and of about ``side`` squared pixels."""
+def _ratio(entries: Manifest) -> float:
+    """Return width to height of most images, from a quarter to four."""
     ratios = []
     for entry in entries[:: max(1, len(entries) // 32)]:
-        try:
+        with suppress(VisionError):  # told with all the others when the images are read
             facts = probe(entry)
             ratios.append(facts.width / facts.height)
-        except VisionError:  # told with all the others when the images are read
-            continue
-    ratio = float(np.clip(np.median(ratios), 0.25, 4.0)) if ratios else 1.0
-    height = max(1, round(side / ratio**0.5 / 32)) * 32
-    width = max(1, round(side * ratio**0.5 / 32)) * 32
-    return height, width
+    return float(np.clip(np.median(ratios), 0.25, 4.0)) if ratios else 1.0
+
+
+def _view(side: int, ratio: float) -> View:
+    """Return height and width, multiples of 32, in the shape of most images and of about ``side`` squared pixels."""
+    return View(max(1, round(side / ratio**0.5 / 32)) * 32, max(1, round(side * ratio**0.5 / 32)) * 32)
 
 
 def _seconds(budget: float | str | None) -> float | None:
@@ -249,187 +273,247 @@ def _seconds(budget: float | str | None) -> float | None:
 # Learning
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Learned:
     verdict: Verdict
-    arrays: Arrays
+    graph: bytes
+    inputs: tuple[View, ...]
     map_level: float
     evaluation: Evaluation | None
-    groups: tuple[str, ...]
+    painting: dict[str, Any] | None
+    notes: tuple[str, ...]
 
 
-def _learn(
-    plan: _Plan,
-    features: Features,
-    *,
-    metric: str,
-    threshold: ThresholdRule,
-    seed: int,
-    started: float,
-    tell: Progress,
-) -> _Learned:
-    tell(0.4, "looking for near duplicates")
-    folds = _folds(plan, seed)
-    tell(0.45, "remembering normal patches")
-    distances = _held_out_distances(plan, features, folds, seed, tell)
-    groups = _describe(features, distances)
-    normal = ~plan.is_anomaly
-    arrays: Arrays = {}
-    predicted: list[NDArray[np.float32]] | None = None
-    if plan.task is Task.SEGMENTATION:
-        tell(0.65, "learning the anomaly types")
-        predicted = _learn_types(plan, features, distances, folds, seed, arrays)
-        groups |= {"painted": np.stack([describe_types(one) for one in predicted])}
-    tell(0.83, "choosing the verdict")
-    verdict = fit_verdict(
-        groups,
-        plan.is_anomaly,
-        folds,
-        metric=metric,
-        threshold=threshold,
-        seed=seed,
-        enough=lambda: plan.seconds is not None and time.monotonic() - started > plan.seconds,
-    )
-    memory = build_memory(features.patches, np.flatnonzero(normal).tolist(), rng=_rng(seed, FOLDS))
-    arrays |= {"memory": np.ascontiguousarray(memory.turned.T), "memory_scale": memory.scale}
-    arrays["bias"] = np.array([verdict.rule.bias], np.float32)
-    for group, weights in verdict.rule.weights.items():
-        arrays[f"weights_{group}"] = weights.astype(np.float32)
-    tell(0.88, "judging held-out images")
-    map_level = float(np.quantile(groups["distance"][normal, 0], 0.9))
-    evaluation = _cross_validated(plan, features, verdict, distances, map_level, predicted, seed)
-    return _Learned(verdict, arrays, map_level, evaluation, tuple(verdict.rule.weights))
+class _Search:
+    """Look at the images at one size after another, judge after each, and end with the best."""
 
+    def __init__(self, plan: _Plan, asked: _Asked, backbone: Backbone, started: float, tell: Progress) -> None:
+        self.plan, self.asked, self.backbone, self.started, self.tell = plan, asked, backbone, started, tell
+        self.described: list[Described] = []
+        self.logits: dict[str, NDArray[np.float64]] = {}
+        self.notes: list[str] = []
+        self.cells: Painted | None = None
+        self.painted: Painted | None = None
 
-def _folds(plan: _Plan, seed: int) -> NDArray[np.intp]:
-    anomalies = int(plan.is_anomaly.sum())
-    k = min(FOLDS, int((~plan.is_anomaly).sum()), anomalies if anomalies >= 2 else FOLDS)
-    return fold_numbers(plan.entries, k=k, seed=seed)
+    def is_over(self) -> bool:
+        """Return whether the budget is spent."""
+        return self.plan.seconds is not None and time.monotonic() - self.started > self.plan.seconds
 
+    def run(self) -> _Learned:
+        """Search, and put the model together."""
+        self.tell(0.04, "looking for near duplicates")
+        self.folds = self._folds()
+        views = self._views()
+        self._look(views[0], 0.05, 0.25)
+        segments = self.plan.task is Task.SEGMENTATION
+        if segments:
+            self.tell(0.25, "learning the anomaly types")
+            first = self.described[0]
+            seed = self.asked.seed
+            self.cells = learn_types(self.plan.entries, self.plan.types, first, self.folds[0], seed=seed)
+            self.painted = self.cells
+        try:
+            for count, view in enumerate(views[1:]):
+                if self.is_over():
+                    self.notes.append(f"The budget ended before {view} was tried.")
+                    break
+                self._look(view, 0.3 + 0.2 * count, 0.5 + 0.2 * count)
+            if segments:
+                self._paint()
+        except KeyboardInterrupt:
+            self.notes.append("The search was interrupted; this is the best found until then.")
+        self.tell(0.84, "choosing the verdict")
+        verdict = self._judge()
+        return self._assemble(verdict)
 
-def _held_out_distances(
-    plan: _Plan, features: Features, folds: NDArray[np.intp], seed: int, tell: Progress
-) -> NDArray[np.float32]:
-    """Return (n, gh, gw) patch distances, each image's to a memory of normal images from other folds."""
-    distances = np.empty(features.patches.shape[:3], np.float32)
-    numbers = np.unique(folds)
-    for count, fold in enumerate(numbers):
-        seen = np.flatnonzero((folds != fold) & ~plan.is_anomaly)
-        memory = build_memory(features.patches, seen.tolist(), rng=_rng(seed, count))
-        for position in np.flatnonzero(folds == fold).tolist():
-            distances[position] = memory.distances(np.asarray(features.patches[position], np.float32))
-        tell(0.45 + 0.2 * (count + 1) / len(numbers), "remembering normal patches")
-    return distances
+    def _views(self) -> list[View]:
+        if self.backbone.side is not None:
+            return [View(self.backbone.side, self.backbone.side)]
+        views = [_view(side, self.plan.ratio) for side in PRESETS[self.asked.preset]]
+        affordable = [view for view in views[1:] if view.pixels * len(self.plan.entries) <= MOST_PIXELS]
+        return list(dict.fromkeys([views[0], *affordable]))
 
+    def _folds(self) -> NDArray[np.intp]:
+        """Return (r, n) fold numbers: r repetitions, near duplicates together."""
+        entries, anomalies = self.plan.entries, int(self.plan.is_anomaly.sum())
+        k = min(FOLDS, int((~self.plan.is_anomaly).sum()), anomalies if anomalies >= 2 else FOLDS)
+        groups = list(range(len(entries)))
+        for group in near_duplicates(entries, threads=self.asked.threads):
+            for position in group:
+                groups[position] = group[0]
+        repeats = REPEATS if anomalies >= FEWEST_ANOMALIES and len(entries) <= MANY else 1
+        seeds = [self.asked.seed + 1000 * repeat for repeat in range(repeats)]
+        return np.stack([fold_numbers(entries, k=k, seed=seed, groups=groups) for seed in seeds])
 
-def _describe(features: Features, distances: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    described = [
-        describe(np.asarray(patches, np.float32), vector, distance)
-        for patches, vector, distance in zip(features.patches, features.vectors, distances, strict=True)
-    ]
-    return {group: np.stack([one[group] for one in described]) for group in described[0]}
-
-
-def _learn_types(
-    plan: _Plan, features: Features, distances: NDArray[np.float32], folds: NDArray[np.intp], seed: int, arrays: Arrays
-) -> list[NDArray[np.float32]]:
-    """Add the decoder's arrays, and return the held-out class probabilities of each image."""
-    assert features.fine is not None
-    height, width = features.fine.shape[1:3]
-    truth = np.zeros((len(plan.entries), height, width), np.uint8)
-    usable = np.ones(len(plan.entries), bool)
-    for position, (entry, size) in enumerate(zip(plan.entries, features.sizes, strict=True)):
-        if entry.types:
-            assert entry.mask is not None
-            truth[position] = truth_grid(read_mask(entry.mask, names=plan.types, size=size), width, height)
-        else:  # an anomaly that nobody painted teaches nothing about where it is
-            usable[position] = entry.label is Label.NORMAL
-    known = np.flatnonzero(usable)
-    cells = Cells(features.fine, features.patches, distances, truth)
-    classes = len(plan.types) + 1
-    part = Cells(_taken(features.fine, known), _taken(features.patches, known), distances[known], truth[known])
-    held_out, bias = held_out_types(part, folds[known] % 3, classes, seed=seed)
-    arrays |= fit_decoder(cells, known.tolist(), classes, seed=seed)
-    arrays["decoder_2_bias"][0] += bias
-    predicted = {
-        position: favour_background(said, bias) for position, said in zip(known.tolist(), held_out, strict=True)
-    }
-    for position in np.flatnonzero(~usable).tolist():  # no decoder has seen these
-        predicted[position] = decode_types(*cells.parts(position), arrays)
-    return [predicted[position] for position in range(len(plan.entries))]
-
-
-def _taken(array: NDArray[np.floating], positions: NDArray[np.intp]) -> NDArray[np.floating]:
-    return array if len(positions) == len(array) else array[positions]
-
-
-def _cross_validated(
-    plan: _Plan,
-    features: Features,
-    verdict: Verdict,
-    distances: NDArray[np.float32],
-    map_level: float,
-    predicted: list[NDArray[np.float32]] | None,
-    seed: int,
-) -> Evaluation | None:
-    if not plan.is_anomaly.any():
-        return None
-
-    def predictions() -> Iterator[Prediction]:
-        for position in range(len(plan.entries)):
-            mask = None
-            if predicted is not None:
-                ids = largest(predicted[position], *features.sizes[position])
-                mask = Mask(ids, (BACKGROUND, *plan.types), plan.colours)
-            yield Prediction(
-                plan.task,
-                score=float(verdict.scores[position]),
-                threshold=float(verdict.thresholds[position]),
-                mask=mask,
-                map=np.clip(distances[position] * (0.5 / map_level), 0, 1).astype(np.float32),
-                source=plan.entries[position].source,
+    def _look(self, view: View, start: float, end: float) -> None:
+        """Look at every image at one size."""
+        plan, asked, middle = self.plan, self.asked, start + 0.6 * (end - start)
+        features = compute_features(
+            plan.entries,
+            self.backbone.graph,
+            view,
+            fine=plan.task is Task.SEGMENTATION and not self.described,
+            threads=asked.threads,
+            cache=asked.cache,
+            step=lambda share: self.tell(start + share * (middle - start), f"looking at {view}"),
+        )
+        self.described.append(
+            describe_view(
+                view,
+                features,
+                plan.is_anomaly,
+                self.folds[0],
+                seed=asked.seed,
+                threads=asked.threads,
+                cache=asked.cache,
+                tell=lambda share, text: self.tell(middle + share * (end - middle), text),
             )
+        )
 
-    masks = true_mask(plan.types) if predicted is not None else None
-    return Evaluation.from_predictions(
-        plan.entries, predictions(), kind="cross-validation", masks=masks, training_images=len(plan.entries), seed=seed
-    )
+    def _groups(self) -> dict[Key, NDArray[np.float32]]:
+        groups = {key: values for one in self.described for key, values in one.groups.items()}
+        if self.cells is not None and self.cells.groups is not None:
+            groups[None, "painted"] = self.cells.groups
+        return groups
+
+    def _judge(self) -> Verdict:
+        plan, asked = self.plan, self.asked
+        if int(plan.is_anomaly.sum()) < FEWEST_ANOMALIES:
+            return memory_verdict(self._groups(), plan.is_anomaly, asked.threshold)
+        return fit_verdict(
+            self._groups(),
+            plan.is_anomaly,
+            self.folds,
+            metric=asked.metric,
+            threshold=asked.threshold,
+            seed=asked.seed,
+            prevalence=asked.prevalence,
+            logits=self.logits,
+        )
+
+    def _paint(self) -> None:
+        """Learn a network that paints, where it can win."""
+        plan, asked = self.plan, self.asked
+        assert self.cells is not None
+        if asked.preset == "fast" or not self.backbone.pretrained or self.is_over():
+            return
+        sizes = self.described[0].features.sizes
+        view = _view(PAINTED_SIDE, plan.ratio)
+        found = learn_network(
+            plan.entries, plan.types, view, sizes, weights=asked.weights, seed=asked.seed, threads=asked.threads,
+            cache=asked.cache, tell=lambda share, text: self.tell(0.5 + 0.34 * share, text), enough=self.is_over,
+        )  # fmt: skip
+        if found is None:
+            return
+        better, network, cells = paints_better(found, self.cells, plan.entries, plan.types, sizes)
+        facts = {"network": round(network, 4), "cells": round(cells, 4)}
+        self.painted = found if better else self.cells
+        self.painted.facts["held_out_iou"] = facts
+
+    def _assemble(self, verdict: Verdict) -> _Learned:
+        plan = self.plan
+        parts = ModelParts(
+            self.backbone.graph,
+            {one.view: one.heat for one in self.described},
+            verdict.rule.weights,
+            verdict.rule.bias,
+            1.0,
+            self.painted.painter if self.painted is not None else None,
+            self.cells.painter if self.cells is not None else None,
+        )
+        maps = self._maps(parts.views())
+        normal = np.flatnonzero(~plan.is_anomaly).tolist()
+        level = max(1e-3, float(np.quantile([maps(position).max() for position in normal], 0.9)))
+        parts = ModelParts(parts.backbone, parts.maps, parts.weights, parts.bias, level, parts.painter, parts.cells)
+        self.tell(0.88, "judging held-out images")
+        evaluation = self._cross_validated(verdict, lambda position: _shown(maps(position), level))
+        inputs = set(parts.views())
+        if parts.painter is not None and parts.painter.graph is not None:
+            inputs.add(parts.painter.view)
+        return _Learned(
+            verdict,
+            build_graph(parts),
+            tuple(sorted(inputs)),
+            level,
+            evaluation,
+            self.painted.facts if self.painted is not None else None,
+            tuple(self.notes),
+        )
+
+    def _maps(self, views: Sequence[View]) -> Callable[[int], NDArray[np.float32]]:
+        """Return what gives the held-out map of an image: the mean over the views, at the size of the largest."""
+        chosen = [one for view in views for one in self.described if one.view == view]
+        height, width = chosen[-1].maps.shape[1:]
+
+        def of(position: int) -> NDArray[np.float32]:
+            each = [resize_map(one.maps[position].astype(np.float32)[..., None], width, height) for one in chosen]
+            return np.asarray(sum(each) / len(each))[..., 0]
+
+        return of
+
+    def _cross_validated(self, verdict: Verdict, shown: Callable[[int], NDArray[np.float32]]) -> Evaluation | None:
+        plan, painted = self.plan, self.painted
+        if not plan.is_anomaly.any():
+            return None
+        sizes = self.described[0].features.sizes
+
+        def predictions() -> Iterator[Prediction]:
+            for position in range(len(plan.entries)):
+                mask = None
+                if painted is not None and position in painted.positions:
+                    ids = largest(painted.held_out(position), *sizes[position])
+                    mask = Mask(ids, (BACKGROUND, *plan.types), plan.colours)
+                yield Prediction(
+                    plan.task,
+                    score=float(verdict.scores[position]),
+                    threshold=float(verdict.thresholds[position]),
+                    mask=mask,
+                    map=shown(position),
+                    source=plan.entries[position].source,
+                )
+
+        return Evaluation.from_predictions(
+            plan.entries,
+            predictions(),
+            kind="cross-validation",
+            masks=true_mask(plan.types) if painted is not None else None,
+            training_images=len(plan.entries),
+            seed=self.asked.seed,
+        )
 
 
-# Facts and progress
+def _shown(values: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    return np.asarray(1.0 / (1.0 + np.exp(4.0 - 4.0 * values / level)), np.float32)
 
 
-def _info(
-    plan: _Plan,
-    learned: _Learned,
-    backbone: dict[str, Any],
-    seed: int,
-    threshold: ThresholdRule,
-    metric: str,
-    preset: str,
-) -> dict[str, Any]:
+# Facts
+
+
+def _info(plan: _Plan, asked: _Asked, learned: _Learned, backbone: Backbone) -> dict[str, Any]:
     counts = plan.entries.counts()
-    packages = ("vision_toolkit", "numpy", "scikit-learn", "onnxruntime", "pillow")
-    verdict = learned.verdict
+    packages = ("vision_toolkit", "numpy", "scikit-learn", "onnx", "onnxruntime", "pillow")
+    verdict, threshold = learned.verdict, asked.threshold
     return {
         "format": FORMAT,
         "task": str(plan.task),
         "types": list(plan.types),
         "colours": list(plan.colours),
-        "input": {"height": plan.height, "width": plan.width},
+        "inputs": [{"width": view.width, "height": view.height} for view in learned.inputs],
         "threshold": round(verdict.threshold, 6),
         "threshold_rule": threshold if isinstance(threshold, str | int | float) else "a function",
+        "prevalence": asked.prevalence,
         "map_level": learned.map_level,
         "verdict": {
             "name": verdict.name,
-            "groups": list(learned.groups),
+            "groups": [f"{group} at {view}" if view else group for view, group in verdict.rule.weights],
             "why": verdict.why,
             "tried": list(verdict.tried),
         },
-        "metric": metric,
-        "preset": preset,
-        "seed": seed,
-        "backbone": backbone,
+        "painting": learned.painting,
+        "metric": asked.metric,
+        "preset": asked.preset,
+        "seed": asked.seed,
+        "backbone": backbone.facts(),
         "training": {
             "images": counts["total"],
             "normal": counts["normal"],
@@ -441,33 +525,7 @@ def _info(
     }
 
 
-def _rng(*numbers: int) -> np.random.Generator:
-    return np.random.default_rng(list(numbers))
-
-
 def _warn(sentence: str) -> None:
     import warnings
 
     warnings.warn(sentence, UserWarning, stacklevel=3)
-
-
-@contextmanager
-def _told(progress: Progress | bool | None) -> Iterator[Progress]:
-    """Yield what to tell progress to: a bar where somebody watches, the caller's function, or nothing."""
-    if callable(progress):
-        yield progress
-        return
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    if progress is False or (progress is None and not watched):
-        yield lambda share, text: None
-        return
-    from tqdm.auto import tqdm
-
-    with tqdm(total=100, bar_format="{desc:<28} {percentage:3.0f} % |{bar}| {elapsed}") as bar:
-
-        def tell(share: float, text: str) -> None:
-            bar.set_description_str(text, refresh=False)
-            bar.update(max(0, round(100 * share) - bar.n))
-            bar.refresh()
-
-        yield tell

@@ -48,14 +48,12 @@ def _learned(info: Mapping[str, Any]) -> str:
 
 
 def _seeing(info: Mapping[str, Any]) -> str:
-    backbone, size = info["backbone"], info["input"]
+    backbone = info["backbone"]
+    sizes = " and ".join(f"{size['width']} × {size['height']}" for size in info["inputs"])
     weights = f"{backbone['weights']} ({backbone['licence']})"
     if not backbone["pretrained"]:
         weights = f"{backbone['weights']}, which never learned to see"
-    return (
-        f"It sees images at {size['width']} × {size['height']} pixels through the network {backbone['name']}. "
-        f"Weights: {weights}."
-    )
+    return f"It sees images at {sizes} pixels through the network {backbone['name']}. Weights: {weights}."
 
 
 def _tried(verdict: Mapping[str, Any], metric: str) -> Iterator[Html]:
