@@ -28,8 +28,8 @@ IN_MEMORY = 1 << 30
 class Recipe:
     """Say how crops are drawn and changed.
 
-    Whole images against crops, and mild changes against strong ones, were compared on a split of a training list of
-    magnetic tile; the other numbers were set once.
+    Whole images against crops, mild changes against strong ones, and the share of painted images were compared on a
+    split of a training list of magnetic tile; the other numbers were set once.
     """
 
     batch: int = 6
