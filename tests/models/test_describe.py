@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vision_toolkit.models.describe import describe_levels, describe_map, describe_types, fuse_maps, resize_map
+from vision_toolkit.models.describe import describe_levels, describe_map, describe_types, fuse_maps, show_map
+from vision_toolkit.models.runtime import resize_scores
 
 RNG = np.random.default_rng(0)
 
@@ -45,10 +46,17 @@ def test_painted_cells_are_described_by_log_odds():
 
 def test_maps_are_added_at_the_size_of_the_first_and_averaged_with_their_neighbours():
     first, second = RNG.normal(size=(8, 10)).astype("f4"), RNG.normal(size=(4, 5)).astype("f4")
-    total = first + resize_map(second[..., None], 10, 8)[..., 0]
+    total = first + resize_scores(second[..., None], 10, 8)[..., 0]
     slow = np.empty((8, 10))
     for y in range(8):
         for x in range(10):
             slow[y, x] = total[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].mean()
     assert np.allclose(fuse_maps([first, second]), slow, atol=1e-5)
     assert np.allclose(fuse_maps([np.full((3, 3), 2.0, "f4")]), 2.0)
+
+
+def test_the_shown_map_keeps_the_order_of_heat_and_says_half_at_its_level():
+    values = np.array([[-5.0, 0.0, 2.9, 3.0, 3.1, 60.0, 20_000.0, 21_000.0]], np.float32)
+    shown = show_map(values, 3.0)
+    assert shown.dtype == np.float32 and shown[0, 3] == 0.5
+    assert (np.diff(shown[0]) > 0).all() and shown.min() > 0 and shown.max() < 1  # the hottest place can be found

@@ -14,7 +14,7 @@ from PIL import Image
 import vision_toolkit as vt
 from vision_toolkit.core import Entry, Label
 from vision_toolkit.models import features as module
-from vision_toolkit.models.features import compute_features, keep, recall, trim
+from vision_toolkit.models.features import compute_features, identify, keep, recall, trim
 from vision_toolkit.models.filters import filter_graph
 from vision_toolkit.models.graph import View
 
@@ -51,7 +51,9 @@ def seen(monkeypatch):
 
 
 def compute(entries, cache: Path, *, view: View = VIEW, fine: bool = False):
-    return compute_features(entries, filter_graph(), view, fine=fine, threads=1, cache=cache)
+    return compute_features(
+        entries, filter_graph(), view, identities=identify(entries), fine=fine, threads=1, cache=cache
+    )
 
 
 def files(cache: Path) -> list[Path]:

@@ -7,11 +7,11 @@ import onnx
 import pytest
 
 from vision_toolkit.models.decoder import Cells, decode_types
-from vision_toolkit.models.describe import describe_levels, describe_map, describe_types, fuse_maps, resize_map
+from vision_toolkit.models.describe import describe_levels, describe_map, describe_types, fuse_maps
 from vision_toolkit.models.filters import filter_graph
 from vision_toolkit.models.graph import HeatMap, ModelParts, Painter, View, build_graph, input_name
 from vision_toolkit.models.memory import Memory, build_memory
-from vision_toolkit.models.runtime import session
+from vision_toolkit.models.runtime import resize_scores, session
 
 SMALL, LARGE = View(64, 96), View(128, 160)
 RNG = np.random.default_rng(0)
@@ -66,6 +66,10 @@ def slow(levels: int, view: View, heat: HeatMap, position: int) -> tuple[dict, n
     return groups, fused, distances[0]
 
 
+def softsign(values: np.ndarray) -> np.ndarray:
+    return values / (1 + np.abs(values))
+
+
 def run(parts: ModelParts, *names: str) -> list[np.ndarray]:
     feeds = {input_name(view): images for view, images in IMAGES.items()}
     opened = session(build_graph(parts), 1)
@@ -94,8 +98,9 @@ def test_several_sizes_are_added_and_their_maps_averaged():
         logit = sum(groups["distance"].sum() * 0.01 for groups, _, _ in said.values()) - 1.0
         assert scores[i] == pytest.approx(1 / (1 + np.exp(-logit)), abs=2e-5)
         height, width = said[LARGE][1].shape
-        mean = sum(resize_map(fused[..., None], width, height)[..., 0] for _, fused, _ in said.values()) / 2
-        assert np.allclose(maps[i], 1 / (1 + np.exp(4 - 4 * mean / 3.0)), atol=5e-4)
+        mean = sum(resize_scores(fused[..., None], width, height)[..., 0] for _, fused, _ in said.values()) / 2
+        # two of the images are remembered: the root of a rounding error is all that their distances are
+        assert np.allclose(maps[i], 0.5 + 0.5 * softsign(8 * (mean / 3.0 - 1)), atol=3e-3 if i < 2 else 5e-4)
 
 
 @pytest.mark.parametrize("background", [0.0, 1.5])

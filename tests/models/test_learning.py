@@ -93,7 +93,7 @@ def test_progress_only_goes_on(told):
 
 def test_near_duplicates_are_never_on_both_sides(parts, monkeypatch):
     pairs = [(0, 1), (2, 3, 4), (20, 21)]
-    monkeypatch.setattr(learning, "near_duplicates", lambda entries, **options: pairs)
+    monkeypatch.setattr("vision_toolkit.curation.duplicates.near_duplicates", lambda entries, **options: pairs)
     for draw in learning._draws(parts, {entry.source: () for entry in parts}, 6, 0, 1):
         held_out = {entry.source for entry in draw.held_out}
         for pair in pairs:

@@ -198,3 +198,18 @@ def test_without_time_only_the_first_size_is_tried_and_that_is_told(some, tmp_pa
     assert model.info["notes"] == ["The budget ended before 96x96 was tried."]
     plenty, _, _ = learn(some, tmp_path, task="classification", budget="10min")
     assert plenty.info["notes"] == []
+
+
+def test_near_duplicates_are_sought_once(parts, tmp_path, monkeypatch):
+    """They are kept by what the images are; another set of images is looked through anew."""
+    sought: list[int] = []
+    real = train.group_numbers
+
+    def counted(entries: Any, **options: Any) -> Any:
+        sought.append(len(entries))
+        return real(entries, **options)
+
+    monkeypatch.setattr(train, "group_numbers", counted)
+    for manifest in (parts[:20], parts[:20], parts[:19]):
+        learn(manifest, tmp_path)
+    assert sought == [20, 19]

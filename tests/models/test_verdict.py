@@ -180,18 +180,6 @@ def test_prevalence_moves_scores_by_the_log_odds_and_the_threshold_with_them():
     assert share[1] < share[0]
 
 
-def test_known_logits_are_not_computed_again(monkeypatch):
-    from vision_toolkit.models import verdict as module
-
-    groups, truth, folds = drawn_groups(40, signal=2.0)
-    known: dict[str, np.ndarray] = {}
-    first = fit_verdict(groups, truth, folds, logits=known, **OPTIONS)
-    assert set(known) == {f"{kind} at 96x64" for kind in KINDS}
-    monkeypatch.setattr(module, "held_out_logits", lambda *a: pytest.fail("computed again"))
-    again = fit_verdict(groups, truth, folds, logits=known, **OPTIONS)
-    assert np.array_equal(first.scores, again.scores) and first.threshold == again.threshold
-
-
 def test_a_rule_that_nothing_can_meet_is_told():
     groups, truth, folds = drawn_groups(40, signal=0.0)
     groups = {key: np.ones_like(values) for key, values in groups.items()}  # every score is the same

@@ -22,7 +22,7 @@ from vision_toolkit.core import Entry, Invalid, Settings, VisionError
 from vision_toolkit.data.images import read_image
 from vision_toolkit.data.storage import read_bytes
 
-__all__ = ["components", "near_duplicates", "perceptual_hash"]
+__all__ = ["components", "group_numbers", "near_duplicates", "perceptual_hash"]
 
 Floats = NDArray[np.float32]
 Pair = tuple[int, int]
@@ -179,6 +179,30 @@ def near_duplicates(
     views = views[chosen]
     pairs += [(int(chosen[i]), int(chosen[j])) for i, j in _similar_pairs(views)]
     return tuple(group for group in components(pairs, len(entries)) if len(group) > 1)
+
+
+def group_numbers(
+    entries: Sequence[Entry], *, threads: int | None = None, progress: Progress | None = None
+) -> list[int]:
+    """Return a number for each image, the same for those that :func:`near_duplicates` groups.
+
+    Parameters
+    ----------
+    entries, threads, progress
+        as in :func:`near_duplicates`.
+
+    Examples
+    --------
+    >>> from vision_toolkit.data.synthetic import load_dataset
+    >>> parts = list(load_dataset("biscuit")[:3])
+    >>> group_numbers([*parts, parts[1]])
+    [0, 1, 2, 1]
+    """
+    numbers = list(range(len(entries)))
+    for group in near_duplicates(entries, threads=threads, progress=progress):
+        for position in group:
+            numbers[position] = group[0]
+    return numbers
 
 
 def components(pairs: Iterable[Pair], count: int) -> list[tuple[int, ...]]:

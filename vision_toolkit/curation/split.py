@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_toolkit.core import Entry, Invalid, Label
-from vision_toolkit.curation.duplicates import components, near_duplicates
+from vision_toolkit.curation.duplicates import components, group_numbers
 from vision_toolkit.data.manifest import Manifest
 
 __all__ = ["TRAIN_ONLY", "Groups", "fold_numbers", "k_fold", "train_test_split"]
@@ -192,9 +192,7 @@ def _grouped(manifest: Sequence[Entry], groups: Groups, progress: Progress | Non
     if isinstance(groups, str):
         if groups != "near-duplicates":
             raise Invalid(f"groups is 'near-duplicates', None, or one key an image; {groups!r} was given.")
-        for number, group in enumerate(near_duplicates(manifest, progress=progress)):
-            for position in group:
-                keys[position] = number
+        keys = list(group_numbers(manifest, progress=progress))
     elif groups is not None:
         keys = list(groups)
         if len(keys) != len(manifest):

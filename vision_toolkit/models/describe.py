@@ -13,10 +13,21 @@ from scipy.ndimage import uniform_filter
 
 from vision_toolkit.models.runtime import resize_scores
 
-__all__ = ["PAINTED_SHARES", "SHARES", "describe_levels", "describe_map", "describe_types", "fuse_maps", "resize_map"]
+__all__ = [
+    "PAINTED_SHARES",
+    "SHARES",
+    "STEEP",
+    "describe_levels",
+    "describe_map",
+    "describe_types",
+    "fuse_maps",
+    "show_map",
+]
 
 SHARES = (0.005, 0.02, 0.1)
 """Shares of the largest values of a map whose means describe it."""
+STEEP = 8.0
+"""How quickly the shown map leaves 0.5 around its level."""
 PAINTED_SHARES = (0.0005, 0.002, 0.01, 0.05)
 """Shares of the surest cells whose log-odds describe painted types."""
 
@@ -54,11 +65,18 @@ def fuse_maps(maps: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Add maps (h, w) of several levels at the size of the first, each place averaged with its neighbours."""
     total = maps[0].astype(np.float32)
     for other in maps[1:]:
-        total = total + resize_map(other[..., None], total.shape[1], total.shape[0])[..., 0]
+        total = total + resize_scores(other[..., None], total.shape[1], total.shape[0])[..., 0]
     counts = uniform_filter(np.ones_like(total), 3, mode="constant")
     return np.asarray(uniform_filter(total, 3, mode="constant") / counts, np.float32)
 
 
-def resize_map(scores: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """Resize (h, w, c) float32 bilinearly, the outermost values held at the border."""
-    return resize_scores(scores, width, height)
+def show_map(values: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    """Return a map from 0 to 1 that is 0.5 at ``level`` and comes to its end so slowly that the hottest place is found.
+
+    Examples
+    --------
+    >>> show_map(np.array([[0.0, 3.0, 6.0, 3000.0]], np.float32), 3.0).round(3).tolist()[0]
+    [0.056, 0.5, 0.944, 1.0]
+    """
+    moved = STEEP * (values / level - 1.0)
+    return np.asarray(0.5 + 0.5 * moved / (1.0 + np.abs(moved)), np.float32)

@@ -29,7 +29,7 @@ from vision_toolkit.models.arrays import Arrays, pack_arrays, unpack_arrays
 from vision_toolkit.models.graph import LEVELS, View
 from vision_toolkit.models.runtime import PIXELS_AT_ONCE, resize, session
 
-__all__ = ["Features", "batches", "compute_features", "digest", "keep", "read_ahead", "recall", "trim"]
+__all__ = ["Features", "batches", "compute_features", "digest", "identify", "keep", "read_ahead", "recall", "trim"]
 
 HELD = 1_000_000_000
 """Bytes of features that are held in memory; of more images the rest is read from disk whenever it is needed."""
@@ -78,6 +78,7 @@ def compute_features(
     graph: bytes,
     view: View,
     *,
+    identities: Sequence[str],
     fine: bool,
     threads: int,
     cache: Path,
@@ -85,13 +86,15 @@ def compute_features(
 ) -> Features:
     """Compute the features of each image at one size; the images are decoded ahead of the network.
 
+    ``identities`` of the images, as :func:`identify` gives them, say whether theirs are known already.
+
     Raises
     ------
     Invalid
         if images cannot be read: it names the first ten and how many they are.
     """
     made = hashlib.sha256(graph + f"{view} {fine}".encode()).hexdigest()
-    keys = tuple(_key(entry, made) for entry in entries)
+    keys = tuple(digest(made, identity) for identity in identities)
     folder, scratch = _folder(cache)
     files = tuple(folder / f"{key}.safetensors" for key in keys)
     wanted = [place for place, file in enumerate(files) if not _is_there(file)]
@@ -133,20 +136,20 @@ def compute_features(
     return features
 
 
-def _key(entry: Entry, made: str) -> str:
-    """Name what an image's features are kept under: the file as it is now, or its pixels where it is no file here."""
-    said = hashlib.sha256(made.encode())
-    place = entry.location
-    facts = None
-    if isinstance(place, str) and is_local(place):
+def identify(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return what tells each image from others: the file as it is now, or its pixels where it is no file here."""
+    return tuple(_identity(entry) for entry in entries)
+
+
+def _identity(entry: Entry) -> str:
+    if is_local(entry.location):
         with contextlib.suppress(OSError):
-            facts = os.stat(local_path(place))
-    if facts is not None:
-        said.update(f"{local_path(str(place)).absolute()} {facts.st_size} {facts.st_mtime_ns}".encode())
-    else:
-        with contextlib.suppress(VisionError):  # told with all the others when the images are read
-            said.update(np.ascontiguousarray(read_image(entry)).tobytes())
-    return said.hexdigest()[:40]
+            path = local_path(entry.location).absolute()
+            facts = os.stat(path)
+            return f"{path} {facts.st_size} {facts.st_mtime_ns}"
+    with contextlib.suppress(VisionError):  # told with all the others when the images are read
+        return hashlib.sha256(np.ascontiguousarray(read_image(entry)).tobytes()).hexdigest()
+    return entry.location
 
 
 def _folder(cache: Path) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from vision_toolkit.models.describe import PAINTED_SHARES, SHARES
+from vision_toolkit.models.describe import PAINTED_SHARES, SHARES, STEEP
 from vision_toolkit.models.memory import Memory
 
 __all__ = ["LEVELS", "OPSET", "HeatMap", "ModelParts", "Painter", "View", "build_graph", "input_name"]
@@ -159,7 +159,7 @@ def _score(build: _Builder, facts: Mapping[tuple[View | None, str], str], parts:
 
 
 def _shown(build: _Builder, heats: Sequence[tuple[str, tuple[int, ...]]], level: float) -> str:
-    """Add the mean of the maps at the size of the largest, from 0 to 1: 0.5 at ``level``, and never at its end."""
+    """Add the mean of the maps at the size of the largest, from 0 to 1; see :func:`.describe.show_map`."""
     shape = heats[-1][1]
     total = ""
     for heat, own in heats:
@@ -167,8 +167,9 @@ def _shown(build: _Builder, heats: Sequence[tuple[str, tuple[int, ...]]], level:
         image = _resize(build, image, shape) if own != shape else image
         total = build.add("Add", total, image) if total else image
     flat = build.add("Squeeze", total, build.numbers(1))
-    scaled = build.add("Mul", flat, build.constant(4.0 / (level * len(heats))))
-    return build.add("Sigmoid", build.add("Sub", scaled, build.constant(4.0)))
+    scaled = build.add("Mul", flat, build.constant(STEEP / (level * len(heats))))
+    curve = build.add("Softsign", build.add("Sub", scaled, build.constant(STEEP)))
+    return build.add("Add", build.add("Mul", curve, build.constant(0.5)), build.constant(0.5))
 
 
 def _describe(

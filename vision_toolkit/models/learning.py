@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from vision_toolkit.core.entry import Entry, Label
 from vision_toolkit.core.errors import Invalid, VisionError
 from vision_toolkit.core.settings import Settings
-from vision_toolkit.curation.duplicates import near_duplicates
+from vision_toolkit.curation.duplicates import group_numbers
 from vision_toolkit.curation.split import train_test_split
 from vision_toolkit.data.images import read_mask
 from vision_toolkit.data.manifest import Manifest
@@ -167,10 +167,7 @@ def _draws(entries: Manifest, types: Types, repeats: int, seed: int, threads: in
     )
     if fewest < FEWEST + 2:
         raise Invalid(too_few)
-    groups: list[Hashable] = [None] * len(entries)
-    for number, group in enumerate(near_duplicates(entries, threads=threads or Settings.read().usable_threads())):
-        for position in group:
-            groups[position] = number
+    groups = group_numbers(entries, threads=threads or Settings.read().usable_threads())
     draws = []
     for repeat in range(repeats):
         rest, held_out = train_test_split(entries, test_size=HELD_OUT, seed=seed + repeat, groups=groups)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ Patches = Callable[[int], NDArray[np.floating]]
 """Gives the patch features of an image, (gh, gw, c)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Memory:
     """Remember patches; how far another lies from the nearest of them says how odd it is.
 
@@ -57,12 +58,12 @@ class Memory:
     points: NDArray[np.float32]
     weights: NDArray[np.float32]
 
-    @property
+    @cached_property
     def table(self) -> NDArray[np.float32]:
         """Return (k + 1, m) by which a projected patch and its square are multiplied; see ``offsets``."""
         return np.concatenate([(-2.0 * self.points * self.weights[:, None]).T, self.weights[None]])
 
-    @property
+    @cached_property
     def offsets(self) -> NDArray[np.float32]:
         """Return (m,) to add: the result is the weighted square of the distance to each remembered patch."""
         return np.asarray(np.einsum("mk,mk->m", self.points, self.points) * self.weights, np.float32)
@@ -74,14 +75,13 @@ class Memory:
 
     def distances(self, patches: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the weighted distance of each patch, (..., c), to the nearest remembered one: (...) float32."""
-        table, offsets = self.table, self.offsets
         projected = self.project(patches)
         found = np.empty(len(projected), np.float32)
         for start in range(0, len(projected), 2048):  # bounds the table of distances to 2048 rows
             part = projected[start : start + 2048]
             squares = np.einsum("nk,nk->n", part, part)
-            values = np.concatenate([part, squares[:, None]], axis=1) @ table
-            values += offsets
+            values = np.concatenate([part, squares[:, None]], axis=1) @ self.table
+            values += self.offsets
             found[start : start + 2048] = values.min(axis=1)
         return np.sqrt(np.maximum(found, 0.0)).reshape(patches.shape[:-1])
 

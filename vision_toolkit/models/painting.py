@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_toolkit.core.entry import Entry, Label
-from vision_toolkit.core.errors import Failed, Unsupported
 from vision_toolkit.core.mask import Mask
 from vision_toolkit.data.images import read_image, read_mask
 from vision_toolkit.data.manifest import Manifest
@@ -74,6 +73,7 @@ def learn_network(
     types: tuple[str, ...],
     view: View,
     sizes: tuple[tuple[int, int], ...],
+    folds: NDArray[np.intp],
     *,
     weights: Any,
     seed: int,
@@ -82,12 +82,21 @@ def learn_network(
     tell: Tell,
     enough: Callable[[], bool],
 ) -> Painted | None:
-    """Learn a network of its own, where there is one to begin with; None where there is not.
+    """Learn a network of its own; None where too few images are painted, or nothing was judged before time was up.
 
-    What is learned goes on from where a killed training was.
+    One of the ``folds`` is held out for its trial, so that near duplicates do not tell it the answers. What is learned
+    goes on from where a killed training was.
+
+    Raises
+    ------
+    Unsupported, Failed
+        as :func:`vision_toolkit.models.segmenter.fit_segmenter`.
     """
     known = np.flatnonzero(_teaches(entries)).tolist()
-    if sum(1 for entry in entries if entry.types) < FEWEST_PAINTED:
+    painted = np.array([bool(entries[place].types) for place in known])
+    parts = [np.flatnonzero(folds[known] == fold).tolist() for fold in np.unique(folds)]
+    most = max(parts, key=lambda part: int(painted[part].sum()))
+    if painted.sum() < FEWEST_PAINTED or not painted[most].any() or len(most) == len(known):
         return None
 
     def image(number: int) -> NDArray[np.uint8]:
@@ -103,15 +112,12 @@ def learn_network(
     checkpoint = cache / "training" / f"{digest('network', entries.fingerprint(), view, seed)}.safetensors"
     with contextlib.suppress(OSError):
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        from vision_toolkit.models.segmenter import fit_segmenter
+    from vision_toolkit.models.segmenter import fit_segmenter
 
-        found = fit_segmenter(
-            image, truth, count=len(known), classes=len(types) + 1, weights=weights, height=view.height,
-            width=view.width, seed=seed, threads=threads, checkpoint=checkpoint, tell=tell, enough=enough,
-        )  # fmt: skip
-    except (Unsupported, Failed):  # no torch, or a network without inner levels: the cells have it
-        return None
+    found = fit_segmenter(
+        image, truth, count=len(known), classes=len(types) + 1, weights=weights, height=view.height,
+        width=view.width, seed=seed, threads=threads, held_out=[most], checkpoint=checkpoint, tell=tell, enough=enough,
+    )  # fmt: skip
     if not found.trials:
         return None
     trial = found.trials[0]

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from vision_toolkit.core.entry import Entry, Label
-from vision_toolkit.core.errors import Invalid, VisionError
+from vision_toolkit.core.errors import Failed, Invalid, Unsupported, VisionError
 from vision_toolkit.core.mask import BACKGROUND, Mask, palette_colour
 from vision_toolkit.core.prediction import Prediction, Task
 from vision_toolkit.core.settings import Settings
-from vision_toolkit.curation.duplicates import near_duplicates
+from vision_toolkit.curation.duplicates import group_numbers
 from vision_toolkit.curation.split import fold_numbers
 from vision_toolkit.data.images import probe
 from vision_toolkit.data.manifest import Manifest
@@ -29,14 +29,14 @@ from vision_toolkit.metrics.evaluation import Evaluation
 from vision_toolkit.metrics.thresholds import Rule as ThresholdRule
 from vision_toolkit.metrics.thresholds import choose_threshold
 from vision_toolkit.models.backbone import Backbone, load_backbone
-from vision_toolkit.models.describe import resize_map
-from vision_toolkit.models.features import compute_features, trim
+from vision_toolkit.models.describe import show_map
+from vision_toolkit.models.features import compute_features, digest, identify, keep, recall, trim
 from vision_toolkit.models.graph import ModelParts, View, build_graph
 from vision_toolkit.models.heat import Described, describe_view
 from vision_toolkit.models.model import Model, true_mask
 from vision_toolkit.models.painting import Painted, learn_network, learn_types, paints_better
 from vision_toolkit.models.progress import Progress, told
-from vision_toolkit.models.runtime import FORMAT, Runtime, largest
+from vision_toolkit.models.runtime import FORMAT, Runtime, largest, resize_scores
 from vision_toolkit.models.verdict import (
     FEWEST_ANOMALIES,
     METRICS,
@@ -285,12 +285,12 @@ class _Learned:
 
 
 class _Search:
-    """Look at the images at one size after another, judge after each, and end with the best."""
+    """Look at the images at one size after another, and choose what judges best."""
 
     def __init__(self, plan: _Plan, asked: _Asked, backbone: Backbone, started: float, tell: Progress) -> None:
         self.plan, self.asked, self.backbone, self.started, self.tell = plan, asked, backbone, started, tell
         self.described: list[Described] = []
-        self.logits: dict[str, NDArray[np.float64]] = {}
+        self.identities = identify(plan.entries)
         self.notes: list[str] = []
         self.cells: Painted | None = None
         self.painted: Painted | None = None
@@ -337,13 +337,20 @@ class _Search:
         """Return (r, n) fold numbers: r repetitions, near duplicates together."""
         entries, anomalies = self.plan.entries, int(self.plan.is_anomaly.sum())
         k = min(FOLDS, int((~self.plan.is_anomaly).sum()), anomalies if anomalies >= 2 else FOLDS)
-        groups = list(range(len(entries)))
-        for group in near_duplicates(entries, threads=self.asked.threads):
-            for position in group:
-                groups[position] = group[0]
+        groups = self._near_duplicates()
         repeats = REPEATS if anomalies >= FEWEST_ANOMALIES and len(entries) <= MANY else 1
         seeds = [self.asked.seed + 1000 * repeat for repeat in range(repeats)]
         return np.stack([fold_numbers(entries, k=k, seed=seed, groups=groups) for seed in seeds])
+
+    def _near_duplicates(self) -> list[int]:
+        """Return the number of each image's group; it is kept, for every image must be read to know it."""
+        key = digest("near duplicates 1", self.identities)
+        found = recall(self.asked.cache, key)
+        if found is None:
+            numbers = group_numbers(self.plan.entries, threads=self.asked.threads)
+            found = {"groups": np.array(numbers, np.int64)}
+            keep(self.asked.cache, key, found)
+        return [int(number) for number in found["groups"]]
 
     def _look(self, view: View, start: float, end: float) -> None:
         """Look at every image at one size."""
@@ -352,6 +359,7 @@ class _Search:
             plan.entries,
             self.backbone.graph,
             view,
+            identities=self.identities,
             fine=plan.task is Task.SEGMENTATION and not self.described,
             threads=asked.threads,
             cache=asked.cache,
@@ -388,7 +396,6 @@ class _Search:
             threshold=asked.threshold,
             seed=asked.seed,
             prevalence=asked.prevalence,
-            logits=self.logits,
         )
 
     def _paint(self) -> None:
@@ -399,11 +406,19 @@ class _Search:
             return
         sizes = self.described[0].features.sizes
         view = _view(PAINTED_SIDE, plan.ratio)
-        found = learn_network(
-            plan.entries, plan.types, view, sizes, weights=asked.weights, seed=asked.seed, threads=asked.threads,
-            cache=asked.cache, tell=lambda share, text: self.tell(0.5 + 0.34 * share, text), enough=self.is_over,
-        )  # fmt: skip
+        try:
+            found = learn_network(
+                plan.entries, plan.types, view, sizes, self.folds[0], weights=asked.weights, seed=asked.seed,
+                threads=asked.threads, cache=asked.cache, tell=lambda share, text: self.tell(0.5 + 0.34 * share, text),
+                enough=self.is_over,
+            )  # fmt: skip
+        except (Unsupported, Failed) as error:  # the decoder of single cells is there already
+            self.notes.append(f"No network was learned that paints the types: {error}")
+            return
         if found is None:
+            self.notes.append(
+                "No network was learned that paints the types: too few images are painted, or time was up."
+            )
             return
         better, network, cells = paints_better(found, self.cells, plan.entries, plan.types, sizes)
         facts = {"network": round(network, 4), "cells": round(cells, 4)}
@@ -426,7 +441,7 @@ class _Search:
         level = max(1e-3, float(np.quantile([maps(position).max() for position in normal], 0.9)))
         parts = ModelParts(parts.backbone, parts.maps, parts.weights, parts.bias, level, parts.painter, parts.cells)
         self.tell(0.88, "judging held-out images")
-        evaluation = self._cross_validated(verdict, lambda position: _shown(maps(position), level))
+        evaluation = self._cross_validated(verdict, lambda position: show_map(maps(position), level))
         inputs = set(parts.views())
         if parts.painter is not None and parts.painter.graph is not None:
             inputs.add(parts.painter.view)
@@ -446,7 +461,7 @@ class _Search:
         height, width = chosen[-1].maps.shape[1:]
 
         def of(position: int) -> NDArray[np.float32]:
-            each = [resize_map(one.maps[position].astype(np.float32)[..., None], width, height) for one in chosen]
+            each = [resize_scores(one.maps[position].astype(np.float32)[..., None], width, height) for one in chosen]
             return np.asarray(sum(each) / len(each))[..., 0]
 
         return of
@@ -480,10 +495,6 @@ class _Search:
             training_images=len(plan.entries),
             seed=self.asked.seed,
         )
-
-
-def _shown(values: NDArray[np.float32], level: float) -> NDArray[np.float32]:
-    return np.asarray(1.0 / (1.0 + np.exp(4.0 - 4.0 * values / level)), np.float32)
 
 
 # Facts

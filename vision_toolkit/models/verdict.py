@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
 from vision_toolkit.core.errors import Failed, Invalid
@@ -250,7 +251,6 @@ def fit_verdict(
     threshold: ThresholdRule,
     seed: int,
     prevalence: float | None = None,
-    logits: dict[str, NDArray[np.float64]] | None = None,
 ) -> Verdict:
     """Try the candidates, keep the best, calibrate it and choose its threshold, all on held-out scores.
 
@@ -270,15 +270,9 @@ def fit_verdict(
         of the bootstrap that says how far scores can be told apart.
     prevalence
         share of anomalies where the model will judge; None: as in the training images.
-    logits
-        held-out logits that are known already, by candidate; what is computed is added.
     """
-    known = {} if logits is None else logits
     possible = {candidate.name: candidate for candidate in candidates(groups)}
-    for name, candidate in possible.items():
-        if name not in known:
-            known[name] = held_out_logits(candidate, groups, is_anomaly, folds)
-    held_out = {name: known[name] for name in possible}
+    held_out = {name: held_out_logits(one, groups, is_anomaly, folds) for name, one in possible.items()}
     pick = _Pick(possible, held_out, is_anomaly, metric, threshold, seed, prevalence)
     final = pick.choose(np.ones(len(is_anomaly), bool))
     # The reported scores: for each fold, choice, calibration and threshold come from the other folds alone.
@@ -438,15 +432,11 @@ class _Pick:
         calibration = calibrate(logits, truth)
         losses = _losses(calibration.scores(logits), truth)
         if self.prevalence is not None:
-            moved = _log_odds(self.prevalence) - _log_odds(float(truth.mean()))
+            moved = float(logit(self.prevalence) - logit(truth.mean()))
             calibration = Calibration(calibration.slope, calibration.offset + moved)
         scores = calibration.scores(logits)
         cut = pick_threshold(self.threshold, truth, scores, prevalence=self.prevalence)
         return _Judged(blend, calibration, cut, scores, METRICS[self.metric](truth, scores, cut), losses)
-
-
-def _log_odds(share: float) -> float:
-    return float(np.log(share / (1.0 - share)))
 
 
 def _losses(scores: NDArray[np.float64], is_anomaly: NDArray[np.bool_]) -> NDArray[np.float64]:
