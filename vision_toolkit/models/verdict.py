@@ -21,6 +21,7 @@ from vision_toolkit.core.errors import Failed, Invalid
 from vision_toolkit.metrics import scores as metric_scores
 from vision_toolkit.metrics.counts import Counts, count
 from vision_toolkit.metrics.curves import average_precision, roc_auc
+from vision_toolkit.metrics.prevalence import shift_prior
 from vision_toolkit.metrics.thresholds import Rule as ThresholdRule
 from vision_toolkit.metrics.thresholds import choose_threshold
 from vision_toolkit.models.graph import View
@@ -430,12 +431,20 @@ class _Pick:
         truth = self.is_anomaly[known]
         logits = blend.logits(self.held_out)[known]
         calibration = calibrate(logits, truth)
-        losses = _losses(calibration.scores(logits), truth)
-        if self.prevalence is not None:
-            moved = float(logit(self.prevalence) - logit(truth.mean()))
-            calibration = Calibration(calibration.slope, calibration.offset + moved)
         scores = calibration.scores(logits)
-        cut = pick_threshold(self.threshold, truth, scores, prevalence=self.prevalence)
+        losses = _losses(scores, truth)
+        if self.prevalence is None:
+            cut = pick_threshold(self.threshold, truth, scores)
+        else:
+            share = float(truth.mean())
+            moved = calibration.offset + float(logit(self.prevalence) - logit(share))
+            calibration = Calibration(calibration.slope, moved)
+            unmoved, scores = scores, calibration.scores(logits)
+            if isinstance(self.threshold, str):  # chosen where digits tell scores apart best, then moved as they are
+                cut = pick_threshold(self.threshold, truth, unmoved, prevalence=self.prevalence)
+                cut = float(shift_prior(cut, was=share, now=self.prevalence))
+            else:
+                cut = pick_threshold(self.threshold, truth, scores)
         return _Judged(blend, calibration, cut, scores, METRICS[self.metric](truth, scores, cut), losses)
 
 
