@@ -75,7 +75,7 @@ def show_map(values: NDArray[np.float32], level: float) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> show_map(np.array([[0.0, 3.0, 6.0, 3000.0]], np.float32), 3.0).round(3).tolist()[0]
+    >>> [round(float(value), 3) for value in show_map(np.array([0.0, 3.0, 6.0, 3000.0], np.float32), 3.0)]
     [0.056, 0.5, 0.944, 1.0]
     """
     moved = STEEP * (values / level - 1.0)
