@@ -21,10 +21,11 @@ threshold was chosen on the test labels: an oracle, which tells rankings apart a
 Columns: *input* height x width in pixels; *F1* at the program's own threshold; *ROC AUC* of the images' scores; *pixel
 ROC AUC* over all pixels of all test images, heat maps resized bilinearly to the image; *IoU, pooled* over all pixels of
 the test set, *per image* the mean over images that have the type in truth or prediction; *train s* wall seconds of one
-training, libraries imported and backbone exported before (median), *CPU s* the same in CPU seconds, *threshold s* what
-the peer's second model takes on top; *peak MB* the largest resident memory of the process, libraries included. A mean
-over resplits has a 95 % bootstrap interval over the resplits. These share images, so that it tells how much the draw
-of the split matters, and not how another set of images would do. Near copies of an image are not kept together.
+training, libraries imported and backbone exported before, nothing else kept from an earlier one (median), *CPU s* the
+same in CPU seconds, *threshold s* what the peer's second model takes on top; *peak MB* the largest resident memory of
+the process, libraries included. A mean over resplits has a 95 % bootstrap interval over the resplits. These share
+images, so that it tells how much the draw of the split matters, and not how another set of images would do. Near copies
+of an image are not kept together.
 """
 
 from __future__ import annotations

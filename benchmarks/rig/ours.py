@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -49,6 +50,7 @@ class Ours:
         """Train; answer ``{"exported": True}`` where the network had to be exported first.
 
         That is done once a machine, and takes seconds and, for torch, a gigabyte; ask again in a fresh process.
+        What an earlier training kept of the images is removed before.
         """
         import vision_toolkit as vt
 
@@ -67,6 +69,8 @@ class Ours:
 
         _ = vt.train, vt.Evaluation  # imports are nobody's training
         before = graphs()
+        for kept in ("features", "training"):
+            shutil.rmtree(vt.Settings.read().cache / kept, ignore_errors=True)
         self.model, used = timed(train)
         if graphs() != before:
             return {"exported": True}

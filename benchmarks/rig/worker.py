@@ -143,7 +143,7 @@ def resident_mb(pid: int) -> float:
 def ours(log: Path, *, threads: int, cap_mb: float, limit_s: float) -> Worker:
     """Start ours, from the checkout that this file lies in."""
     places = [str(BENCHMARKS), str(BENCHMARKS.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    more = {"PYTHONPATH": os.pathsep.join(places)}
+    more = {"PYTHONPATH": os.pathsep.join(places), "VISION_TOOLKIT_CACHE": str(log.parent / "cache")}
     return Worker(Path(sys.executable), "rig.ours", threads=threads, log=log, cap_mb=cap_mb, limit_s=limit_s, more=more)
 
 

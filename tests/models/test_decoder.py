@@ -14,6 +14,7 @@ from vision_toolkit.models.decoder import (
     fit_decoder,
     held_out_types,
     mean_iou,
+    sample_cells,
     truth_grid,
 )
 
@@ -42,15 +43,15 @@ def drawn_cells(n: int, *, painted: bool = True) -> Cells:
 
 def test_the_decoder_learns_types_and_is_judged_held_out():
     cells = drawn_cells(12)
-    said, bias = held_out_types(cells, np.arange(12), np.arange(12) // 4, 3, seed=0)
+    samples = sample_cells(cells, range(12), seed=0)
+    said, bias = held_out_types(cells, samples, np.arange(12), np.arange(12) // 4, 3, seed=0)
     assert sorted(said) == list(range(12)) and -2 <= bias <= 8
     assert all(np.allclose(one.sum(axis=2), 1, atol=1e-4) for one in said.values())
     ids = np.stack([said[position].argmax(axis=2) for position in range(12)])
     for kind in (1, 2):
         both = ((ids == kind) & (cells.truth == kind)).sum()
         assert both / ((ids == kind) | (cells.truth == kind)).sum() > 0.7
-    one = fit_decoder(cells, range(12), 3, seed=1)
-    again = fit_decoder(cells, range(12), 3, seed=1)
+    one, again = (fit_decoder(sample_cells(cells, range(12), seed=0), 3, seed=1) for _ in range(2))
     assert all(np.array_equal(one[name], again[name]) for name in one)
 
 
@@ -59,19 +60,21 @@ def test_an_image_is_painted_by_a_decoder_that_did_not_see_it():
     cells = drawn_cells(12)
     only = np.flatnonzero((cells.truth == 2).any(axis=(1, 2)))
     folds = np.where(np.isin(np.arange(12), only), 0, 1 + np.arange(12) % 2)
-    said, _ = held_out_types(cells, np.arange(12), folds, 3, seed=0)
+    said, _ = held_out_types(cells, sample_cells(cells, range(12), seed=0), np.arange(12), folds, 3, seed=0)
     assert max(said[position][..., 2].max() for position in only.tolist()) < 1e-6
 
 
 def test_positions_need_not_be_all_images():
     cells = drawn_cells(9)
-    said, _ = held_out_types(cells, np.array([1, 2, 4, 5, 7, 8]), np.array([0, 0, 1, 1, 2, 2]), 3, seed=0)
+    some = np.array([1, 2, 4, 5, 7, 8])
+    samples = sample_cells(cells, some.tolist(), seed=0)
+    said, _ = held_out_types(cells, samples, some, np.array([0, 0, 1, 1, 2, 2]), 3, seed=0)
     assert sorted(said) == [1, 2, 4, 5, 7, 8]
 
 
 def test_a_type_that_nobody_painted_is_never_predicted():
     cells = drawn_cells(6, painted=False)
-    arrays = fit_decoder(cells, range(6), 3, seed=0)
+    arrays = fit_decoder(sample_cells(cells, range(6), seed=0), 3, seed=0)
     assert decode_types(cells, 0, arrays).argmax(axis=2).max() == 0
 
 

@@ -11,19 +11,23 @@ import numpy as np
 import pytest
 
 import vision_toolkit as vt
-from vision_toolkit.models import decoder, segmenter, train, verdict
+from vision_toolkit.models import decoder, search, segmenter, verdict, view
+from vision_toolkit.models.plan import Preset
 from vision_toolkit.models.runtime import ENGINES, Runtime
 
 
-def learn(manifest, *, weights: Path | None, sizes: tuple[int, ...], network: bool):
+def learn(manifest, *, weights: Path | None, preset: Preset, network: bool):
     """Train quickly; the blend of everything is taken, and the network's painting where ``network`` says so."""
     blends = verdict._Pick._blends
     with ExitStack() as stack:
         for place, name, value in [
-            (train, "PRESETS", {"balanced": sizes}),
-            (train, "PAINTED_SIDE", 128),
-            (train, "REPEATS", 1),
-            (train, "paints_better", lambda *arguments: (network, 0.5, 0.4)),
+            (search, "PRESETS", {"balanced": preset}),
+            (view, "MOST_AT_ONCE", 96 * 96),
+            (view, "SIDE", 64),
+            (view, "MARGIN", 32),
+            (search, "PAINTED_SIDE", 80),
+            (search, "REPEATS", 1),
+            (search, "paints_better", lambda *arguments: (network, 0.5, 0.4)),
             (segmenter, "default_steps", lambda count: 12),
             (decoder, "STEPS", 100),
             (verdict._Pick, "_blends", lambda self, known: blends(self, known)[-1:]),
@@ -37,12 +41,17 @@ def some(parts):
     return parts[:12] + parts[20:28]
 
 
-@pytest.fixture(scope="module", params=["filters, two sizes", "network, two sizes, painted by a network"])
+KINDS = ["filters, two sizes", "network, two sizes, painted by a network", "filters, one size and tiles"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def made(request, some, weights):
     """Give a model whose graph looks at several sizes."""
     painted = "painted" in request.param
-    model = learn(some, weights=weights if painted else None, sizes=(64, 96), network=painted)
+    preset = Preset((64,), tiled=128) if "tiles" in request.param else Preset((64, 96))
+    model = learn(some, weights=weights if painted else None, preset=preset, network=painted)
     assert len(model.info["inputs"]) == (3 if painted else 2)
+    assert ({"width": 128, "height": 128} in model.info["inputs"]) == ("tiles" in request.param)
     assert model.info["painting"]["name"] == ("network" if painted else "cells")
     return model
 

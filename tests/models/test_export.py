@@ -180,14 +180,14 @@ TAMPERED = {
     "colours": ("model.json", lambda f: edit_json(f, colours=["#FFFFFF", "#000001", "#000002"]), r"colours .*, not"),
     "network": ("model.onnx", darkened, r"largest score difference 0\.\d+ \(allowed 0\.001\).*worst is golden/0"),
     "sigmoid": ("runtime.py", replaced("float(score)", "0.998 * float(score)"), r"largest score difference 0\.00"),
-    "mask": ("runtime.py", replaced(".argmax(axis=2)", ".argmin(axis=2)"), r"lowest mask IoU 0\.0"),
+    "mask": ("runtime.py", replaced("part[..., number] > most", "part[..., number] < most"), r"lowest mask IoU 0\.0"),
     "toolkit": ("runtime.py", replaced("import numpy as np\n", "import numpy as np\nimport vision_toolkit\n"),
                 "vision_toolkit may not be imported"),
     "scipy": ("runtime.py", replaced("            feeds =", "            import scipy.ndimage\n            feeds ="),
               "scipy may not be imported"),
     "nonsense": ("runtime.py", replaced("def main(", "def main(("), "SyntaxError"),
     "keys": ("runtime.py", replaced('"is_anomalous": anomalous', '"anomalous": anomalous'), "cannot be understood"),
-    "ids": ("runtime.py", replaced(".argmax(axis=2)", ".argmax(axis=2) + 9"), "cannot be understood.*ids go up to"),
+    "ids": ("runtime.py", replaced("most] = number", "most] = number + 9"), "cannot be understood.*ids go up to"),
     "cut": ("model.onnx", lambda f: f.write_bytes(f.read_bytes()[:1000]), "does not"),
 }  # fmt: skip
 

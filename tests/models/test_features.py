@@ -16,7 +16,7 @@ from vision_toolkit.core import Entry, Label
 from vision_toolkit.models import features as module
 from vision_toolkit.models.features import compute_features, identify, keep, recall, trim
 from vision_toolkit.models.filters import filter_graph
-from vision_toolkit.models.graph import View
+from vision_toolkit.models.view import View
 
 VIEW = View(64, 96)
 

@@ -6,16 +6,29 @@ import numpy as np
 import onnx
 import pytest
 
+from vision_toolkit.models import view as view_module
+from vision_toolkit.models.builder import extractor, input_name
 from vision_toolkit.models.decoder import Cells, decode_types
 from vision_toolkit.models.describe import describe_levels, describe_map, describe_types, fuse_maps
 from vision_toolkit.models.filters import filter_graph
-from vision_toolkit.models.graph import HeatMap, ModelParts, Painter, View, build_graph, input_name
+from vision_toolkit.models.graph import HeatMap, ModelParts, Painter, build_graph
 from vision_toolkit.models.memory import Memory, build_memory
 from vision_toolkit.models.runtime import resize_scores, session
+from vision_toolkit.models.view import View
 
 SMALL, LARGE = View(64, 96), View(128, 160)
 RNG = np.random.default_rng(0)
 IMAGES = {view: RNG.integers(0, 256, (3, view.height, view.width, 3), np.uint8) for view in (SMALL, LARGE)}
+
+
+@pytest.fixture(params=["in one piece", "in tiles"], autouse=True)
+def cut(request, monkeypatch):
+    """Let each test look at the images in one piece, and tile by tile."""
+    if request.param == "in tiles":
+        monkeypatch.setattr(view_module, "MOST_AT_ONCE", 0)
+        monkeypatch.setattr(view_module, "SIDE", 64)
+        monkeypatch.setattr(view_module, "MARGIN", 32)
+        assert SMALL.tiles.count == 3 and LARGE.tiles.count == 10
 
 
 def network(levels: int) -> bytes:
@@ -33,7 +46,8 @@ def network(levels: int) -> bytes:
 
 def features(levels: int, view: View) -> dict[str, np.ndarray]:
     names = ["patches", *(["wide"] if levels == 2 else []), "vector", "fine"]
-    return dict(zip(names, session(network(levels), 1).run(names, {"image": IMAGES[view]}), strict=True))
+    opened = session(extractor(network(levels), view), 1)
+    return dict(zip(names, opened.run(names, {"image": IMAGES[view]}), strict=True))
 
 
 def heat_map(levels: int, view: View) -> HeatMap:
@@ -131,15 +145,18 @@ def test_painted_types_and_what_the_verdict_sees_of_them(background):
         assert scores[i] == pytest.approx(1 / (1 + np.exp(-0.1 * describe_types(said).sum())), abs=1e-4)
 
 
+def kernels(graph: bytes) -> int:
+    """Return how often the network's kernels are in a graph; a loop over tiles has its own."""
+    main = onnx.load_from_string(graph).graph
+    loops = [attribute.g for node in main.node for attribute in node.attribute if attribute.HasField("g")]
+    return sum(list(one.dims) == [12, 1, 11, 11] for part in (main, *loops) for one in part.initializer)
+
+
 def test_only_what_is_used_is_in_the_graph_and_two_sizes_share_the_weights():
     heats = {view: heat_map(1, view) for view in (SMALL, LARGE)}
     one = build_graph(ModelParts(network(1), heats, {(SMALL, "distance"): np.ones(12)}, 0.0, 3.0))
     assert [i.name for i in onnx.load_from_string(one).graph.input] == ["image_96x64"]
     both = build_graph(ModelParts(network(1), heats, {(view, "distance"): np.ones(12) for view in heats}, 0.0, 3.0))
-    kernels = [
-        [t for t in onnx.load_from_string(graph).graph.initializer if list(t.dims) == [12, 1, 11, 11]]
-        for graph in (one, both)
-    ]
-    assert len(kernels[0]) == len(kernels[1]) == 1
+    assert [kernels(graph) for graph in (one, both)] == ([1, 1] if SMALL.tiles is None else [1, 2])
     onnx.checker.check_model(onnx.load_from_string(both), full_check=True)
     assert build_graph(ModelParts(network(1), heats, {(SMALL, "distance"): np.ones(12)}, 0.0, 3.0)) == one

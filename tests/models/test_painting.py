@@ -11,15 +11,16 @@ import pytest
 
 import vision_toolkit as vt
 from vision_toolkit.data import Manifest
-from vision_toolkit.models import segmenter, train
+from vision_toolkit.models import search, segmenter
+from vision_toolkit.models.plan import Preset
 
 
 @pytest.fixture
 def quick(monkeypatch, tmp_path, weights):
     """Train at one small size with a short network."""
     monkeypatch.setenv("VISION_TOOLKIT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(train, "PRESETS", {"balanced": (64,)})
-    monkeypatch.setattr(train, "PAINTED_SIDE", 64)
+    monkeypatch.setattr(search, "PRESETS", {"balanced": Preset((64,))})
+    monkeypatch.setattr(search, "PAINTED_SIDE", 64)
     monkeypatch.setattr(segmenter, "default_steps", lambda count: 4)
     return lambda manifest: vt.train(manifest, weights=weights, threads=1, progress=False)
 

@@ -16,8 +16,9 @@ import pytest
 
 import vision_toolkit as vt
 from vision_toolkit.core import Entry, Label
-from vision_toolkit.models import decoder, features, segment_training, segmenter, train
+from vision_toolkit.models import decoder, features, search, segment_training, segmenter
 from vision_toolkit.models.model import Model
+from vision_toolkit.models.plan import Preset
 
 STEPS = 12
 
@@ -46,9 +47,9 @@ def learn(manifest: Any, cache: Path, *, weights: Path | None = None, **options:
     with ExitStack() as stack:
         for place, name, value in [
             (features, "session", Counted),
-            (train, "PRESETS", {"fast": (64,), "balanced": (64, 96)}),
-            (train, "PAINTED_SIDE", 96),
-            (train, "REPEATS", 1),
+            (search, "PRESETS", {"fast": Preset((64,)), "balanced": Preset((64, 96))}),
+            (search, "PAINTED_SIDE", 96),
+            (search, "REPEATS", 1),
             (decoder, "STEPS", 100),
             (segmenter, "default_steps", lambda count: STEPS),
             (segment_training, "SAVED_EVERY", 0.0),
@@ -203,13 +204,13 @@ def test_without_time_only_the_first_size_is_tried_and_that_is_told(some, tmp_pa
 def test_near_duplicates_are_sought_once(parts, tmp_path, monkeypatch):
     """They are kept by what the images are; another set of images is looked through anew."""
     sought: list[int] = []
-    real = train.group_numbers
+    real = search.group_numbers
 
     def counted(entries: Any, **options: Any) -> Any:
         sought.append(len(entries))
         return real(entries, **options)
 
-    monkeypatch.setattr(train, "group_numbers", counted)
+    monkeypatch.setattr(search, "group_numbers", counted)
     for manifest in (parts[:20], parts[:20], parts[:19]):
         learn(manifest, tmp_path)
     assert sought == [20, 19]

@@ -9,7 +9,6 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from vision_toolkit.core import Invalid
-from vision_toolkit.models.graph import View
 from vision_toolkit.models.verdict import (
     KINDS,
     calibrate,
@@ -20,9 +19,10 @@ from vision_toolkit.models.verdict import (
     memory_rule,
     memory_verdict,
 )
+from vision_toolkit.models.view import View
 
 SMALL, LARGE = View(64, 96), View(128, 192)
-SIZES = {"distance": 12, "contrast": 7, "global": 40, "patch": 30}
+SIZES = {"distance": 12, "contrast": 7, "global": 40, "patch": 30, "tuned": 1}
 OPTIONS = {"metric": "f1", "threshold": "best_f1", "seed": 0}
 
 

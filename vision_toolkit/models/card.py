@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vision_toolkit.models.view import View
+
 __all__ = ["write_card"]
 
 Facts = Mapping[str, Any]
@@ -80,7 +82,7 @@ def _training(info: Facts) -> str:
 
 def _backbone(info: Facts, size: int) -> str:
     facts = info.get("backbone", {})
-    sizes = [f"{one['width']} x {one['height']}" for one in info.get("inputs", ())]
+    sizes = [_size(one) for one in info.get("inputs", ())]
     lines = [
         f"- feature extractor: {facts.get('name', 'unknown')}; weights: {facts.get('weights', 'unknown')}",
         f"- licence of the weights: {facts.get('licence') or 'not told by their publisher'}",
@@ -90,6 +92,12 @@ def _backbone(info: Facts, size: int) -> str:
     if sizes:
         lines.append(f"- each image is looked at as {_listed(sizes)} pixels (width x height)")
     return "\n".join([*lines, f"- the whole model is one ONNX graph of {size / 1e6:.1f} MB (`model.onnx`)"])
+
+
+def _size(size: Facts) -> str:
+    tiles = View(size["height"], size["width"]).tiles
+    cut = f" (in {tiles.count} overlapping tiles)" if tiles is not None else ""
+    return f"{size['width']} x {size['height']}{cut}"
 
 
 def _verdict(info: Facts) -> str:

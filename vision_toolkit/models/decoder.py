@@ -20,7 +20,17 @@ from vision_toolkit.data.images import coverage
 from vision_toolkit.models.arrays import Arrays
 from vision_toolkit.models.runtime import resize_scores
 
-__all__ = ["Cells", "decode_types", "favour_background", "fit_decoder", "held_out_types", "mean_iou", "truth_grid"]
+__all__ = [
+    "Cells",
+    "Sample",
+    "decode_types",
+    "favour_background",
+    "fit_decoder",
+    "held_out_types",
+    "mean_iou",
+    "sample_cells",
+    "truth_grid",
+]
 
 HIDDEN = 64
 PER_IMAGE = 800
@@ -74,13 +84,14 @@ def truth_grid(mask: Mask | None, width: int, height: int) -> NDArray[np.uint8]:
     return np.where(shares.max(axis=2) >= COVERED, shares.argmax(axis=2) + 1, 0).astype(np.uint8)
 
 
-def fit_decoder(cells: Cells, positions: Sequence[int], classes: int, *, seed: int) -> Arrays:
-    """Fit the decoder on some images and return its arrays; background is not favoured yet (``decoder_2_bias``).
+def fit_decoder(samples: Sequence[Sample], classes: int, *, seed: int) -> Arrays:
+    """Fit the decoder on samples of some images and return its arrays.
 
-    Raises nothing where a type has no painted cell: it is then never predicted.
+    Background is not favoured yet (``decoder_2_bias``). Raises nothing where a type has no painted cell: it is then
+    never predicted.
     """
-    rng = np.random.default_rng(seed)
-    columns, labels = _sample(cells, positions, rng)
+    columns = np.concatenate([one.columns for one in samples])
+    labels = np.concatenate([one.labels for one in samples])
     mean, scale = columns.mean(axis=0), np.maximum(columns.std(axis=0), 1e-6)
     rounds = int(np.clip(STEPS * BATCH / len(columns), 10, 200))
     model = MLPClassifier(
@@ -105,16 +116,23 @@ def fit_decoder(cells: Cells, positions: Sequence[int], classes: int, *, seed: i
 
 
 def held_out_types(
-    cells: Cells, positions: NDArray[np.intp], folds: NDArray[np.intp], classes: int, *, seed: int
+    cells: Cells,
+    samples: list[Sample],
+    positions: NDArray[np.intp],
+    folds: NDArray[np.intp],
+    classes: int,
+    *,
+    seed: int,
 ) -> tuple[dict[int, NDArray[np.float32]], float]:
     """Return the class probabilities of some images by decoders that did not see them, and the best background bias.
 
-    ``folds`` numbers each of ``positions``. The bias is added to the background's logit; it is the one of the highest
-    mean IoU, so that the many background cells left out of the training do not come back as false alarms.
+    ``samples`` are of each of ``positions``, and ``folds`` numbers them. The bias is added to the background's logit;
+    it is the one of the highest mean IoU, so that the many background cells left out of the training do not come back
+    as false alarms.
     """
     found: dict[int, NDArray[np.float32]] = {}
     for fold in np.unique(folds):
-        arrays = fit_decoder(cells, positions[folds != fold].tolist(), classes, seed=seed)
+        arrays = fit_decoder([samples[one] for one in np.flatnonzero(folds != fold)], classes, seed=seed)
         found |= {position: decode_types(cells, position, arrays) for position in positions[folds == fold].tolist()}
     choices = np.arange(-2.0, 8.01, 0.5)
     said, truth = [found[one] for one in positions.tolist()], cells.truth[positions]
@@ -130,23 +148,29 @@ def favour_background(probabilities: NDArray[np.float32], bias: float) -> NDArra
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True), np.float32)
 
 
-def _sample(
-    cells: Cells, positions: Sequence[int], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Hold some cells of an image: ``columns`` (n, k) float32 and ``labels`` (n,) uint8."""
+
+    columns: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+
+
+def sample_cells(cells: Cells, positions: Sequence[int], *, seed: int) -> list[Sample]:
     """Take painted cells, the oddest background cells and random ones of each image."""
     per_image = min(PER_IMAGE, max(50, MOST_CELLS // max(1, len(positions))))
-    columns, labels = [], []
-    for position in positions:
-        features = cells.features(position)
-        flat, truth = features.reshape(-1, features.shape[2]), cells.truth[position].ravel()
-        painted, plain = np.flatnonzero(truth), np.flatnonzero(truth == 0)
-        painted = rng.permutation(painted)[: per_image // 2]
-        wanted = (per_image - len(painted)) // (1 if len(painted) else 4)  # a clean image teaches less
-        odd = plain[np.argsort(-flat[plain, -1], kind="stable")[: wanted // 2]]  # the last feature is the distance
-        chosen = np.unique(np.concatenate([painted, odd, rng.permutation(plain)[: wanted - len(odd)]]))
-        columns.append(flat[chosen])
-        labels.append(truth[chosen])
-    return np.concatenate(columns), np.concatenate(labels)
+    return [_sample(cells, one, per_image, np.random.default_rng([seed, one])) for one in positions]
+
+
+def _sample(cells: Cells, position: int, most: int, rng: np.random.Generator) -> Sample:
+    features = cells.features(position)
+    flat, truth = features.reshape(-1, features.shape[2]), cells.truth[position].ravel()
+    painted, plain = np.flatnonzero(truth), np.flatnonzero(truth == 0)
+    painted = rng.permutation(painted)[: most // 2]
+    wanted = (most - len(painted)) // (1 if len(painted) else 4)  # a clean image teaches less
+    odd = plain[np.argsort(-flat[plain, -1], kind="stable")[: wanted // 2]]  # the last feature is the distance
+    chosen = np.unique(np.concatenate([painted, odd, rng.permutation(plain)[: wanted - len(odd)]]))
+    return Sample(flat[chosen], truth[chosen])
 
 
 def mean_iou(probabilities: Sequence[NDArray[np.float32]], truth: NDArray[np.uint8], classes: int) -> float:

@@ -26,8 +26,10 @@ from vision_toolkit.core.errors import Invalid, VisionError
 from vision_toolkit.data.images import read_image
 from vision_toolkit.data.storage import is_local, local_path
 from vision_toolkit.models.arrays import Arrays, pack_arrays, unpack_arrays
-from vision_toolkit.models.graph import LEVELS, View
+from vision_toolkit.models.builder import extractor
+from vision_toolkit.models.graph import LEVELS
 from vision_toolkit.models.runtime import PIXELS_AT_ONCE, resize, session
+from vision_toolkit.models.view import View
 
 __all__ = ["Features", "batches", "compute_features", "digest", "identify", "keep", "read_ahead", "recall", "trim"]
 
@@ -93,6 +95,7 @@ def compute_features(
     Invalid
         if images cannot be read: it names the first ten and how many they are.
     """
+    graph = extractor(graph, view)
     made = hashlib.sha256(graph + f"{view} {fine}".encode()).hexdigest()
     keys = tuple(digest(made, identity) for identity in identities)
     folder, scratch = _folder(cache)
@@ -130,7 +133,7 @@ def compute_features(
     features = Features(levels, np.empty((0, 0), np.float32), (), keys, files, scratch)
     for place in range(len(entries)):
         found = features.of(place)
-        vectors.append(found["vector"])
+        vectors.append(found["vector"].copy())  # the array itself is a view that keeps all of the image's features
         sizes.append((int(found["size"][0]), int(found["size"][1])))
     features.vectors, features.sizes = np.stack(vectors), tuple(sizes)
     return features

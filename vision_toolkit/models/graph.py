@@ -7,45 +7,31 @@ uses are left out: a verdict that looks at the middle layers alone does not pay 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import TensorProto
 
+from vision_toolkit.models.builder import Builder
 from vision_toolkit.models.describe import PAINTED_SHARES, SHARES, STEEP
 from vision_toolkit.models.memory import Memory
+from vision_toolkit.models.view import Tiles, View
 
-__all__ = ["LEVELS", "OPSET", "HeatMap", "ModelParts", "Painter", "View", "build_graph", "input_name"]
+__all__ = ["LEVELS", "HeatMap", "ModelParts", "Painter", "build_graph"]
 
-OPSET = 20
-"""Version of the ONNX operators that every part of the graph is brought to."""
-IR_VERSION = 9
-
+SHAPES = {
+    "score": ("n",),
+    "map": ("n", "map_height", "map_width"),
+    "types": ("n", "types_height", "types_width", "classes"),
+}
+"""Axes of the outputs."""
 LEVELS = ("patches", "wide")
 """Outputs of a feature extractor that have a memory each."""
 
 Arrays = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class View:
-    """Hold a size at which images are looked at: ``height`` and ``width`` of the input in pixels."""
-
-    height: int
-    width: int
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
-
-    @property
-    def pixels(self) -> int:
-        """Return how many pixels an image has at this size."""
-        return self.height * self.width
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +70,8 @@ class ModelParts:
 
     ``maps`` of each view; ``weights`` of the verdict, (view, group) to (k,) float, and ``bias``; the map that is
     shown, the mean over the views, says 0.5 at ``map_level``; ``painter`` of anomaly types, or None. "painted" is of no
-    view, (None, "painted"): what ``cells``, a painter that knows no network of its own, says.
+    view, (None, "painted"): what ``cells``, a painter that knows no network of its own, says. (view, "tuned") is what
+    ``tuned``, the graph of a network that was trained for these images, says.
     """
 
     backbone: bytes
@@ -94,6 +81,7 @@ class ModelParts:
     map_level: float
     painter: Painter | None = None
     cells: Painter | None = None
+    tuned: bytes | None = None
 
     def views(self) -> list[View]:
         """Return the views whose features are needed, the smallest first."""
@@ -101,22 +89,17 @@ class ModelParts:
         used |= {one.view for one in self.looking_at_cells()}
         return sorted(used or list(self.maps)[:1], key=lambda view: view.pixels)
 
+    def levels(self, view: View) -> list[str]:
+        """Return the outputs of the feature extractor that are needed of a view."""
+        found = list(LEVELS[: len(self.maps[view].memories)])
+        found += ["vector"] if (view, "global") in self.weights else []
+        return found + (["fine"] if any(one.view == view for one in self.looking_at_cells()) else [])
+
     def looking_at_cells(self) -> list[Painter]:
         """Return the painters whose features are those of a view."""
         found = [self.painter] if self.painter is not None and self.painter.graph is None else []
         judged = self.cells if (None, "painted") in self.weights else None
         return found if judged is None or judged in found else [*found, judged]
-
-
-def input_name(view: View) -> str:
-    """Return what the graph calls the images of a size.
-
-    Examples
-    --------
-    >>> input_name(View(192, 256))
-    'image_256x192'
-    """
-    return f"image_{view}"
 
 
 def build_graph(parts: ModelParts) -> bytes:
@@ -126,14 +109,16 @@ def build_graph(parts: ModelParts) -> bytes:
     float32 from 0 to 1; with anomaly types ``types`` (n, fh, fw, classes) float32, background first. The number n is
     free.
     """
-    build = _Builder()
+    build = Builder()
     facts: dict[tuple[View | None, str], str] = {}
     heats: list[tuple[str, tuple[int, ...]]] = []
     said: dict[int, str] = {}
     for view in parts.views():
-        levels = build.graph(parts.backbone, view)
+        levels = build.network(parts.backbone, view, parts.levels(view))
         groups, fused, nearest = _describe(build, levels, view, parts)
         facts |= {(view, group): value for group, value in groups.items()}
+        if (view, "tuned") in parts.weights and parts.tuned is not None:
+            facts[view, "tuned"] = build.network(parts.tuned, view, ["tuned"])["tuned"]
         heats.append((fused, parts.maps[view].means[0].shape))
         for painter in parts.looking_at_cells():
             if painter.view == view:
@@ -143,13 +128,13 @@ def build_graph(parts: ModelParts) -> bytes:
     outputs = {"score": _score(build, facts, parts), "map": _shown(build, heats, parts.map_level)}
     if parts.painter is not None:
         if parts.painter.graph is not None:
-            types = build.graph(parts.painter.graph, parts.painter.view)["types"]
+            types = build.network(parts.painter.graph, parts.painter.view, ["types"])["types"]
             said[id(parts.painter)] = _favoured(build, types, parts.painter)
         outputs["types"] = said[id(parts.painter)]
-    return build.model(outputs)
+    return build.model(outputs, SHAPES)
 
 
-def _score(build: _Builder, facts: Mapping[tuple[View | None, str], str], parts: ModelParts) -> str:
+def _score(build: Builder, facts: Mapping[tuple[View | None, str], str], parts: ModelParts) -> str:
     total = build.constant(np.full((1, 1), parts.bias))
     for key, weights in parts.weights.items():
         part = build.add("MatMul", facts[key], build.constant(np.asarray(weights)[:, None]))
@@ -158,7 +143,7 @@ def _score(build: _Builder, facts: Mapping[tuple[View | None, str], str], parts:
     return build.add("Sigmoid", build.add("Clip", flat, build.constant(-50.0), build.constant(50.0)))
 
 
-def _shown(build: _Builder, heats: Sequence[tuple[str, tuple[int, ...]]], level: float) -> str:
+def _shown(build: Builder, heats: Sequence[tuple[str, tuple[int, ...]]], level: float) -> str:
     """Add the mean of the maps at the size of the largest, from 0 to 1; see :func:`.describe.show_map`."""
     shape = heats[-1][1]
     total = ""
@@ -173,7 +158,7 @@ def _shown(build: _Builder, heats: Sequence[tuple[str, tuple[int, ...]]], level:
 
 
 def _describe(
-    build: _Builder, levels: Mapping[str, str], view: View, parts: ModelParts
+    build: Builder, levels: Mapping[str, str], view: View, parts: ModelParts
 ) -> tuple[dict[str, str], str, str]:
     """Add the groups of a view that are used; return them, the fused map, and the nearest distances (n, gh, gw)."""
     heat = parts.maps[view]
@@ -181,7 +166,7 @@ def _describe(
     flats, distances, maps = [], [], []
     for level, memory, mean, spread in zip(LEVELS, heat.memories, heat.means, heat.spreads, strict=False):
         flats.append(_project(build, levels[level], memory))
-        distances.append(_distances(build, flats[-1], memory, mean.shape))
+        distances.append(_distances(build, flats[-1], memory, mean.shape, view.tiles))
         shifted = build.add("Sub", distances[-1], build.constant(mean))
         maps.append(build.add("Div", shifted, build.constant(spread)))
     shape = heat.means[0].shape
@@ -193,7 +178,7 @@ def _describe(
         groups["distance"] = build.add("Concat", *columns, axis=1)
     if "contrast" in wanted:
         assert heat.anomalies is not None
-        other = _distances(build, flats[0], heat.anomalies, shape)
+        other = _distances(build, flats[0], heat.anomalies, shape, view.tiles)
         least = build.reduce("ReduceMin", build.add("Flatten", other, axis=1), 1)
         difference = build.add("Sub", distances[0], other)
         groups["contrast"] = build.add("Concat", _describe_map(build, difference, shape), least, axis=1)
@@ -207,21 +192,33 @@ def _describe(
     return groups, fused, distances[0]
 
 
-def _project(build: _Builder, level: str, memory: Memory) -> str:
+def _project(build: Builder, level: str, memory: Memory) -> str:
     flat = build.add("Reshape", level, build.numbers(-1, memory.centre.size))
     return build.add("MatMul", build.add("Sub", flat, build.constant(memory.centre)), build.constant(memory.axes))
 
 
-def _distances(build: _Builder, flat: str, memory: Memory, shape: tuple[int, ...]) -> str:
-    """Add the weighted distance of each projected patch to the nearest remembered one, as (n, gh, gw)."""
+def _distances(build: Builder, flat: str, memory: Memory, shape: tuple[int, ...], tiles: Tiles | None) -> str:
+    """Add the weighted distance of each projected patch to the nearest remembered one, as (n, gh, gw).
+
+    Of tiles, some patches at a time: the table of all distances would be as large as the image is.
+    """
+
+    def least(both: str) -> str:
+        table = build.add("Gemm", both, build.constant(memory.table), build.constant(memory.offsets))
+        return build.reduce("ReduceMin", table, 1)
+
     squares = build.reduce("ReduceSumSquare", flat, 1)
     both = build.add("Concat", flat, squares, axis=1)
-    table = build.add("Gemm", both, build.constant(memory.table), build.constant(memory.offsets))
-    nearest = build.add("Sqrt", build.add("Relu", build.reduce("ReduceMin", table, 1)))
+    if tiles is None:
+        found = least(both)
+    else:
+        parts = build.add("Reshape", both, build.numbers(tiles.count, -1, memory.axes.shape[1] + 1))
+        (found,) = build.each(parts, TensorProto.FLOAT, lambda part: [least(part)], 1)
+    nearest = build.add("Sqrt", build.add("Relu", found))
     return build.add("Reshape", nearest, build.numbers(-1, *shape))
 
 
-def _fuse(build: _Builder, maps: Sequence[str], shape: tuple[int, ...]) -> str:
+def _fuse(build: Builder, maps: Sequence[str], shape: tuple[int, ...]) -> str:
     """Add maps at the size of the first; each place is averaged with its neighbours, at the border with those there."""
     total = build.add("Unsqueeze", maps[0], build.numbers(1))
     for other in maps[1:]:
@@ -231,28 +228,27 @@ def _fuse(build: _Builder, maps: Sequence[str], shape: tuple[int, ...]) -> str:
     return build.add("Squeeze", pooled, build.numbers(1))
 
 
-def _resize(build: _Builder, image: str, shape: tuple[int, ...]) -> str:
-    """Resize (n, c, h, w) bilinearly, the outermost values held at the border."""
+def _resize(build: Builder, image: str, shape: tuple[int, ...], rows: int = 2) -> str:
+    """Resize (n, c, h, w), or with ``rows=1`` (n, h, w, c), bilinearly, the outermost values held at the border."""
+    half, axes = "half_pixel", [rows, rows + 1]
     sizes = build.numbers(*shape)
-    return build.add(
-        "Resize", image, "", "", sizes, mode="linear", coordinate_transformation_mode="half_pixel", axes=[2, 3]
-    )
+    return build.add("Resize", image, "", "", sizes, mode="linear", coordinate_transformation_mode=half, axes=axes)
 
 
-def _describe_map(build: _Builder, image: str, shape: tuple[int, ...]) -> str:
+def _describe_map(build: Builder, image: str, shape: tuple[int, ...]) -> str:
     flat = build.add("Flatten", image, axis=1)
     mean, spread = _mean_and_spread(build, flat)
     return build.add("Concat", _tops(build, flat, int(np.prod(shape)), SHARES), mean, spread, axis=1)
 
 
-def _describe_level(build: _Builder, level: str, places: int, channels: int) -> str:
+def _describe_level(build: Builder, level: str, places: int, channels: int) -> str:
     values = build.add("Reshape", level, build.numbers(-1, places, channels))
     mean, spread = _mean_and_spread(build, values)
     columns = [build.add("Flatten", one, axis=1) for one in (mean, build.reduce("ReduceMax", values, 1), spread)]
     return build.add("Concat", *columns, axis=1)
 
 
-def _describe_types(build: _Builder, types: str, shape: tuple[int, int, int]) -> str:
+def _describe_types(build: Builder, types: str, shape: tuple[int, int, int]) -> str:
     background = build.add("Slice", types, build.numbers(0), build.numbers(1), build.numbers(3))
     odds = build.add("Flatten", build.add("Sub", build.constant(1.0), background), axis=1)
     found = _tops(build, odds, shape[0] * shape[1], PAINTED_SHARES)
@@ -260,14 +256,14 @@ def _describe_types(build: _Builder, types: str, shape: tuple[int, int, int]) ->
     return build.add("Log", build.add("Div", found, build.add("Sub", build.constant(1.0), found)))
 
 
-def _mean_and_spread(build: _Builder, values: str) -> tuple[str, str]:
+def _mean_and_spread(build: Builder, values: str) -> tuple[str, str]:
     """Add mean and spread along the second axis, which stays with length 1."""
     mean = build.reduce("ReduceMean", values, 1)
     rest = build.add("Sub", values, mean)
     return mean, build.add("Sqrt", build.reduce("ReduceMean", build.add("Mul", rest, rest), 1))
 
 
-def _tops(build: _Builder, flat: str, places: int, shares: Sequence[float]) -> str:
+def _tops(build: Builder, flat: str, places: int, shares: Sequence[float]) -> str:
     """Add the largest value and the means of the largest shares of each row: (n, 1 + shares)."""
     sizes = [max(1, round(places * share)) for share in shares]
     top = build.add("TopK", flat, build.numbers(max(sizes)), outputs=2, axis=1, sorted=1)
@@ -278,105 +274,35 @@ def _tops(build: _Builder, flat: str, places: int, shares: Sequence[float]) -> s
     return build.add("Concat", *columns, axis=1)
 
 
-def _decode(build: _Builder, levels: Mapping[str, str], distances: str, painter: Painter) -> str:
+def _decode(build: Builder, levels: Mapping[str, str], distances: str, painter: Painter) -> str:
     """Add the decoder that looks at each cell alone."""
     arrays = painter.arrays
     coarse = build.add("Concat", levels["patches"], build.add("Unsqueeze", distances, build.numbers(3)), axis=3)
-    coarse = _resize(build, build.add("Transpose", coarse, perm=[0, 3, 1, 2]), painter.shape[:2])
-    values = build.add("Concat", levels["fine"], build.add("Transpose", coarse, perm=[0, 2, 3, 1]), axis=3)
-    values = build.add("Sub", values, build.constant(arrays["decoder_mean"]))
-    values = build.add("Div", values, build.constant(arrays["decoder_scale"]))
-    for number in (1, 2):
-        values = build.add("MatMul", values, build.constant(arrays[f"decoder_{number}"]))
-        values = build.add("Add", values, build.constant(arrays[f"decoder_{number}_bias"]))
-        if number == 1:
-            values = build.add("Relu", values)
-    return build.add("Softmax", values, axis=3)
+    coarse = _resize(build, coarse, painter.shape[:2], rows=1)
+    values = build.add("Concat", levels["fine"], coarse, axis=3)
+
+    def decode(values: str) -> str:
+        values = build.add("Sub", values, build.constant(arrays["decoder_mean"]))
+        values = build.add("Div", values, build.constant(arrays["decoder_scale"]))
+        for number in (1, 2):
+            values = build.add("MatMul", values, build.constant(arrays[f"decoder_{number}"]))
+            values = build.add("Add", values, build.constant(arrays[f"decoder_{number}_bias"]))
+            if number == 1:
+                values = build.add("Relu", values)
+        return build.add("Softmax", values, axis=-1)
+
+    tiles = painter.view.tiles
+    if tiles is None:
+        return decode(values)
+    parts = build.add("Reshape", values, build.numbers(tiles.count, -1, len(arrays["decoder_mean"])))
+    (said,) = build.each(parts, TensorProto.FLOAT, lambda part: [decode(part)], 1)
+    return build.add("Reshape", said, build.numbers(-1, *painter.shape))
 
 
-def _favoured(build: _Builder, types: str, painter: Painter) -> str:
+def _favoured(build: Builder, types: str, painter: Painter) -> str:
     if not painter.background:
         return types
     factor = np.ones(painter.shape[2])
     factor[0] = np.exp(painter.background)
     raised = build.add("Mul", types, build.constant(factor))
     return build.add("Div", raised, build.reduce("ReduceSum", raised, 3))
-
-
-@dataclass(slots=True)
-class _Builder:
-    """Collect nodes, constants and inputs; what adds something returns the name of its value."""
-
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
-    inputs: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
-    graphs: int = 0
-
-    def add(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
-        """Add a node; return its first output."""
-        names = [f"{kind}_{len(self.nodes)}_{number}" for number in range(outputs)]
-        self.nodes.append(helper.make_node(kind, inputs, names, **attributes))
-        return names[0]
-
-    def reduce(self, kind: str, value: str, axis: int) -> str:
-        """Add a reduction over one axis, which stays with length 1."""
-        return self.add(kind, value, self.numbers(axis), keepdims=1)
-
-    def constant(self, value: Any) -> str:
-        """Add a float32 constant."""
-        return self._tensor(numpy_helper.from_array(np.asarray(value, np.float32)))
-
-    def numbers(self, *values: int) -> str:
-        """Add a constant of whole numbers, (k,)."""
-        return self._tensor(numpy_helper.from_array(np.array(values, np.int64)))
-
-    def _tensor(self, tensor: onnx.TensorProto) -> str:
-        """Keep a constant under a name that follows from what it holds: two sizes share one network's weights."""
-        tensor.name = ""
-        tensor.name = f"c_{hashlib.sha256(tensor.SerializeToString(deterministic=True)).hexdigest()[:24]}"
-        self.constants.setdefault(tensor.name, tensor)
-        return tensor.name
-
-    def graph(self, data: bytes, view: View) -> dict[str, str]:
-        """Add a whole graph whose input ``image`` is a view; return the names of its outputs."""
-        model = compose.add_prefix(onnx.load_from_string(data), f"g{self.graphs}_")
-        prefix, name = f"g{self.graphs}_", input_name(view)
-        self.graphs += 1
-        if model.opset_import[0].version != OPSET:
-            model = onnx.version_converter.convert_version(model, OPSET)
-        known = {f"{prefix}image": name}
-        for tensor in model.graph.initializer:
-            old = tensor.name
-            known[old] = self._tensor(tensor)
-        for node in model.graph.node:
-            if node.op_type == "Constant" and node.attribute[0].name == "value":
-                known[node.output[0]] = self._tensor(node.attribute[0].t)
-                continue
-            node.input[:] = [known.get(one, one) for one in node.input]
-            self.nodes.append(node)
-        shape: list[str | int | None] = ["n", view.height, view.width, 3]
-        self.inputs[name] = helper.make_tensor_value_info(name, TensorProto.UINT8, shape)
-        return {output.name.removeprefix(prefix): known.get(output.name, output.name) for output in model.graph.output}
-
-    def model(self, outputs: Mapping[str, str]) -> bytes:
-        """Return the graph of what the outputs need."""
-        shapes: dict[str, list[str | int | None]] = {
-            "score": ["n"], "map": ["n", "map_height", "map_width"],
-            "types": ["n", "types_height", "types_width", "classes"],
-        }  # fmt: skip
-        for name, value in outputs.items():
-            self.nodes.append(helper.make_node("Identity", [value], [name]))
-        needed, kept = set(outputs), []
-        for node in reversed(self.nodes):
-            if needed & set(node.output):
-                needed |= set(node.input)
-                kept.append(node)
-        graph = helper.make_graph(
-            kept[::-1],
-            "vision_toolkit",
-            [self.inputs[name] for name in sorted(self.inputs) if name in needed],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in outputs],
-            [self.constants[name] for name in sorted(self.constants) if name in needed],
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-        return bytes(model.SerializeToString(deterministic=True))

@@ -18,9 +18,10 @@ from scipy.ndimage import gaussian_filter
 from vision_toolkit.models.arrays import Arrays
 from vision_toolkit.models.describe import describe_levels, describe_map, fuse_maps
 from vision_toolkit.models.features import Features, digest, keep, recall
-from vision_toolkit.models.graph import HeatMap, View
+from vision_toolkit.models.graph import HeatMap
 from vision_toolkit.models.memory import Memory, build_memory
 from vision_toolkit.models.verdict import Key
+from vision_toolkit.models.view import View
 
 __all__ = ["Described", "describe_view"]
 
@@ -57,6 +58,7 @@ def describe_view(
     is_anomaly: NDArray[np.bool_],
     folds: NDArray[np.intp],
     *,
+    patches: int,
     seed: int,
     threads: int,
     cache: Path,
@@ -70,13 +72,15 @@ def describe_view(
         of n images.
     is_anomaly, folds
         (n,) truth, and fold number of each image.
+    patches
+        that a memory keeps at most.
     cache
         folder where what was computed is kept: the same images, labels, folds and seed compute nothing again.
     """
-    key = digest("heat", VERSION, features.keys, view, is_anomaly, folds, seed)
+    key = digest("heat", VERSION, features.keys, view, is_anomaly, folds, patches, seed)
     found = recall(cache, key)
     if found is None:
-        found = _compute(features, is_anomaly, folds, seed, threads, tell)
+        found = _compute(features, is_anomaly, folds, patches, seed, threads, tell)
         keep(cache, key, found)
     levels = features.levels
     heat = HeatMap(
@@ -93,7 +97,13 @@ def describe_view(
 
 
 def _compute(
-    features: Features, is_anomaly: NDArray[np.bool_], folds: NDArray[np.intp], seed: int, threads: int, tell: Tell
+    features: Features,
+    is_anomaly: NDArray[np.bool_],
+    folds: NDArray[np.intp],
+    size: int,
+    seed: int,
+    threads: int,
+    tell: Tell,
 ) -> Arrays:
     images, normal = len(is_anomaly), ~is_anomaly
     learns = int(is_anomaly.sum()) >= FEWEST_ANOMALIES
@@ -108,7 +118,8 @@ def _compute(
         count, fold, name = task
         level = features.level(name)
         left = np.zeros(images, bool) if fold is None else folds == fold
-        memory = build_memory(level, np.flatnonzero(normal & ~left).tolist(), rng=np.random.default_rng([seed, count]))
+        rng = np.random.default_rng([seed, count])
+        memory = build_memory(level, np.flatnonzero(normal & ~left).tolist(), rng=rng, size=size)
         positions = np.flatnonzero(left).tolist()
         for position in positions:
             held_out[name][position] = memory.distances(level(position))

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from vision_toolkit.models.arrays import Arrays, unpack_arrays
-from vision_toolkit.models.graph import HeatMap, ModelParts, Painter, View, build_graph
+from vision_toolkit.models.graph import HeatMap, ModelParts, Painter, build_graph
 from vision_toolkit.models.memory import Memory
 from vision_toolkit.models.runtime import FORMAT, session
+from vision_toolkit.models.view import View
 
 __all__ = ["FILES", "read_format_1"]
 

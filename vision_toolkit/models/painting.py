@@ -13,19 +13,24 @@ from numpy.typing import NDArray
 
 from vision_toolkit.core.entry import Entry, Label
 from vision_toolkit.core.mask import Mask
-from vision_toolkit.data.images import read_image, read_mask
+from vision_toolkit.data.images import coverage, read_image, read_mask
 from vision_toolkit.data.manifest import Manifest
-from vision_toolkit.models.decoder import Cells, decode_types, fit_decoder, held_out_types, truth_grid
+from vision_toolkit.models.decoder import Cells, decode_types, fit_decoder, held_out_types, sample_cells, truth_grid
 from vision_toolkit.models.describe import describe_types
 from vision_toolkit.models.features import digest
-from vision_toolkit.models.graph import Painter, View
+from vision_toolkit.models.graph import Painter
 from vision_toolkit.models.heat import Described
 from vision_toolkit.models.runtime import largest, resize
+from vision_toolkit.models.view import View
 
-__all__ = ["Painted", "learn_network", "learn_types"]
+__all__ = ["Painted", "can_win", "learn_network", "learn_types"]
 
 FEWEST_PAINTED = 8
 """Painted images from which a network of its own is tried."""
+STRIDE = 4
+"""Pixels of a network's cell each way, about."""
+Sizes = tuple[tuple[int, int], ...]
+"""Width and height of each image."""
 Tell = Callable[[float, str], None]
 
 
@@ -58,8 +63,9 @@ def learn_types(
     cells = Cells(fine, described.features.level("patches"), described.distances, truth)
     known = np.flatnonzero(_teaches(entries))
     classes = len(types) + 1
-    held_out, bias = held_out_types(cells, known, folds[known] % 3, classes, seed=seed)
-    arrays = fit_decoder(cells, known.tolist(), classes, seed=seed)
+    samples = sample_cells(cells, known.tolist(), seed=seed)
+    held_out, bias = held_out_types(cells, samples, known, folds[known] % 3, classes, seed=seed)
+    arrays = fit_decoder(samples, classes, seed=seed)
     arrays["decoder_2_bias"][0] += bias
     for position in set(range(len(entries))) - set(held_out):  # no decoder has seen these
         held_out[position] = decode_types(cells, position, arrays)
@@ -72,7 +78,7 @@ def learn_network(
     entries: Manifest,
     types: tuple[str, ...],
     view: View,
-    sizes: tuple[tuple[int, int], ...],
+    sizes: Sizes,
     folds: NDArray[np.intp],
     *,
     weights: Any,
@@ -130,7 +136,7 @@ def learn_network(
 
 
 def paints_better(
-    one: Painted, other: Painted, entries: Manifest, types: tuple[str, ...], sizes: tuple[tuple[int, int], ...]
+    one: Painted, other: Painted, entries: Manifest, types: tuple[str, ...], sizes: Sizes
 ) -> tuple[bool, float, float]:
     """Say whether ``one`` paints better than ``other`` on images that neither had seen, with both mean IoUs.
 
@@ -150,6 +156,20 @@ def paints_better(
             tables[number] += np.bincount(pairs, minlength=tables[0].size).reshape(tables[0].shape)
     first, second = (_mean_iou(table) for table in tables)
     return first > second, first, second
+
+
+def can_win(view: View, cells: Painted, entries: Manifest, types: tuple[str, ...], sizes: Sizes) -> bool:
+    """Say whether a network that errs nowhere would paint better than ``cells``: its own cells may be too coarse."""
+    width, height = view.width // STRIDE, view.height // STRIDE
+
+    def ideal(position: int) -> NDArray[np.float32]:
+        mask = _mask(entries[position], types, sizes[position]) if entries[position].types else None
+        if mask is None:
+            return np.eye(1, len(types) + 1, dtype=np.float32)[None]
+        return np.asarray(coverage(mask, width, height), np.float32)
+
+    painter = Painter(view, (height, width, len(types) + 1))
+    return paints_better(Painted(painter, ideal, cells.positions), cells, entries, types, sizes)[0]
 
 
 def _mean_iou(table: NDArray[np.float64]) -> float:

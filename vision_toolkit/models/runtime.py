@@ -105,11 +105,15 @@ def resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint
 
 
 def largest(scores: NDArray[np.float32], width: int, height: int) -> NDArray[np.uint8]:
-    """Resize (h, w, c) scores to (height, width) return the largest class of each pixel; memory is bounded."""
-    ids = np.empty((height, width), np.uint8)
+    """Resize (h, w, c) scores to (height, width); return the largest class of each pixel. Memory is bounded."""
+    ids = np.zeros((height, width), np.uint8)
     for start in range(0, height, 256):
         rows = slice(start, min(start + 256, height))
-        ids[rows] = resize_scores(scores, width, height, rows).argmax(axis=2)
+        part = resize_scores(scores, width, height, rows)
+        most = part[..., 0].copy()
+        for number in range(1, part.shape[2]):  # over few classes several times as quick as argmax
+            ids[rows][part[..., number] > most] = number
+            np.maximum(most, part[..., number], out=most)
     return ids
 
 

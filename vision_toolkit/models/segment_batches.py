@@ -99,7 +99,14 @@ class Batches:
     """Draw batches: batch ``t`` depends on the seed and ``t`` alone, so that a training can go on after a kill."""
 
     def __init__(
-        self, pictures: Pictures, positions: NDArray[np.intp], *, classes: int, stride: int, seed: int, recipe: Recipe
+        self,
+        pictures: Pictures,
+        positions: NDArray[np.intp],
+        *,
+        classes: int,
+        stride: int | tuple[int, int],
+        seed: int,
+        recipe: Recipe,
     ) -> None:
         self.pictures, self.positions, self.classes, self.stride = pictures, positions, classes, stride
         self.seed, self.recipe = seed, recipe

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,6 @@ __all__ = ["Training"]
 
 VERSION = 1
 """Raised whenever the same state would train on to other numbers."""
-TRIAL_SHARE = 0.6
-"""Of all steps, those of the trial; the others are for what the held-out images add."""
 AGAIN = 0.6
 """Peak of the learning rate when the trial's network learns on, to the first peak."""
 RATES = (1e-3, 4e-3)
@@ -50,7 +48,11 @@ Progress = Callable[[float, str], None]
 
 
 class Training:
-    """Go through the trials and the final phase; everything that a kill must not lose is in the state."""
+    """Go through the trials and the final phase; everything that a kill must not lose is in the state.
+
+    ``lengths`` are the steps of each: one phase without each of the ``parts``, then one with all images, which goes on
+    from where the last trial ended.
+    """
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class Training:
         pictures: Pictures,
         classes: int,
         parts: Sequence[tuple[int, ...]],
-        total: int,
+        lengths: Sequence[int],
         seed: int,
         recipe: Recipe,
         facts: dict[str, Any],
@@ -73,8 +75,7 @@ class Training:
         )
         self.parts, self.seed, self.recipe, self.facts, self.checkpoint = parts, seed, recipe, facts, checkpoint
         self.threads = threads
-        trial = round(total * TRIAL_SHARE) if parts else 0
-        self.lengths = [trial] * len(parts) + [total - trial]
+        self.lengths = list(lengths)
         self.phase, self.step, self.finished = 0, 0, True
         self.kept: list[dict[str, torch.Tensor]] = []
         self.key = _key(self)
@@ -100,12 +101,12 @@ class Training:
             self.pictures,
             seen,
             classes=self.classes,
-            stride=output_stride(self.network),
+            stride=cast("Any", self.network).stride,
             seed=self.seed * 1000 + self.phase,
             recipe=self.recipe,
         )
 
-    def run(self, tell: Progress, enough: Callable[[], bool]) -> None:
+    def run(self, tell: Progress, enough: Callable[[], bool], what: str = "painting types") -> None:
         """Train until everything is done, enough, or interrupted."""
         saved = time.monotonic()
         done, total = sum(self.lengths[: self.phase]) + self.step, sum(self.lengths)
@@ -117,7 +118,7 @@ class Training:
                         return
                     loss = self.advance()
                     done += 1
-                    tell(done / total, f"painting types, loss {loss:.3f}")
+                    tell(done / total, f"{what}, loss {loss:.3f}")
                     if self.checkpoint is not None and time.monotonic() - saved > SAVED_EVERY:
                         self.save()
                         saved = time.monotonic()

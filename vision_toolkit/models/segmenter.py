@@ -25,8 +25,18 @@ from vision_toolkit.models.segment_bias import biases_across, mean_iou, tally
 from vision_toolkit.models.segment_network import build_network, output_stride
 from vision_toolkit.models.segment_training import Progress, Training
 
-__all__ = ["Segmenter", "Trial", "default_steps", "fit_segmenter", "paint_types"]
+__all__ = [
+    "Segmenter",
+    "Trial",
+    "default_steps",
+    "fit_segmenter",
+    "paint_types",
+    "torch_seeded",
+    "torch_threads",
+]
 
+TRIAL_SHARE = 0.6
+"""Of all steps, those of the trial; the others are for what the held-out images add."""
 HELD_OUT = 0.25
 FEWEST_PAINTED = 4
 """Images of a type from which on some are held out."""
@@ -166,15 +176,17 @@ def fit_segmenter(
     vision_toolkit.core.errors.Invalid: A segmenter learns from 1 image or more; 0 were given.
     """
     _check(count, classes, height, width, threads, steps)
-    with _threads(threads), _seeded(seed):
+    with torch_threads(threads), torch_seeded(seed):
         encoder, facts = load_network(weights)
         pictures = Pictures.gather(images, truths, count=count, height=height, width=width, classes=classes)
         has = pictures.types(classes)
         parts = _held_out(has, seed) if held_out is None else _checked(held_out, count)
         total = default_steps(count) if steps is None else steps
         network = build_network(encoder, classes)
+        trial = round(total * TRIAL_SHARE) if parts else 0
+        lengths = [trial] * len(parts) + [total - trial]
         training = Training(
-            network, pictures, classes, parts, total, seed, recipe or Recipe(), facts, threads, checkpoint
+            network, pictures, classes, parts, lengths, seed, recipe or Recipe(), facts, threads, checkpoint
         )
         training.restore()
         training.run(tell or (lambda share, text: None), enough or (lambda: False))
@@ -267,12 +279,13 @@ def _check(count: int, classes: int, height: int, width: int, threads: int, step
 
 
 @contextlib.contextmanager
-def _threads(threads: int) -> Iterator[None]:
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads for a while; Unsupported where it is not installed."""
     try:
         import torch
     except ImportError:
         raise Unsupported(
-            "Training a network that paints types needs torch: install it with pip install 'vision_toolkit[torch]'."
+            "Training a network needs torch: install it with pip install 'vision_toolkit[torch]'."
         ) from None
 
     before = torch.get_num_threads()
@@ -284,7 +297,7 @@ def _threads(threads: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def torch_seeded(seed: int) -> Iterator[None]:
     """Let the decoder's first weights depend on the seed, and leave torch's own generator as it was."""
     import torch
 

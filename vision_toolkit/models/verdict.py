@@ -24,7 +24,7 @@ from vision_toolkit.metrics.curves import average_precision, roc_auc
 from vision_toolkit.metrics.prevalence import shift_prior
 from vision_toolkit.metrics.thresholds import Rule as ThresholdRule
 from vision_toolkit.metrics.thresholds import choose_threshold
-from vision_toolkit.models.graph import View
+from vision_toolkit.models.view import View
 
 __all__ = [
     "FEWEST_ANOMALIES",
@@ -45,8 +45,8 @@ __all__ = [
 ]
 
 Key = tuple[View | None, str]
-"""A size at which images are looked at and a group of features there: distance, contrast, global or patch. Painted
-types belong to no size."""
+"""A size at which images are looked at and a group of features there: distance, contrast, global, patch or tuned.
+Painted types belong to no size."""
 Groups = Mapping[Key, NDArray[np.float32]]
 """Feature groups of n images, (n, k) each."""
 
@@ -56,6 +56,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "last layer": ("global",),
     "middle layers": ("patch",),
     "all features": ("distance", "global", "patch"),
+    "fine-tuned network": ("tuned",),
 }
 """What is tried at each size: name to the groups that its linear rule sees."""
 
@@ -167,8 +168,11 @@ def candidates(groups: Groups) -> list[Candidate]:
 
 
 def _cost(keys: Sequence[Key]) -> float:
-    """Return the time that some groups take, in pixels; the last layers take half as much again."""
-    late = {view for view, group in keys if group == "global"}
+    """Return the time that some groups take, in pixels; the last layers take half as much again.
+
+    A network of its own takes as long as the last layers do.
+    """
+    late = {view for view, group in keys if group in ("global", "tuned")}
     return sum(view.pixels * (1.5 if view in late else 1.0) for view in {view for view, _ in keys} if view is not None)
 
 
