@@ -20,7 +20,7 @@ __all__ = ["Memory", "build_memory", "choose_centres"]
 
 SIZE = 2_000
 """Patches that are kept."""
-MOST_CANDIDATES = 60_000
+MOST_CANDIDATES = 40_000
 """Patches that are looked at; of more, a part of each image's at random."""
 SAMPLE = 20_000
 """Patches whose principal axes are taken."""

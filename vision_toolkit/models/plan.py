@@ -39,7 +39,7 @@ class Preset:
     tiled
         side of the largest input that is looked at in tiles, where images are so large; None: no tiles.
     patches
-        that a memory keeps.
+        that a memory keeps at most.
     tunes
         whether the network itself is trained where many images are labelled.
     """
@@ -58,6 +58,10 @@ PRESETS: dict[str, Preset] = {
 """What can be asked for by name."""
 
 FEWEST_NORMAL = 4
+FEWEST_PATCHES = 2_000
+"""Patches that a memory keeps of few images."""
+PER_IMAGE = 20
+"""The same for each normal image, where that is more."""
 MOST_PIXELS = 1_000_000_000
 """Pixels of all images together up to which a further size is tried."""
 MOST_TILED = 300_000_000
@@ -98,6 +102,14 @@ class Plan:
         views = [view_of(side, self.ratio) for side in preset.sides]
         affordable = [view for view in views[1:] if view.pixels * len(self.entries) <= MOST_PIXELS]
         return list(dict.fromkeys([views[0], *affordable]))
+
+    def patches(self, preset: Preset, view: View) -> int:
+        """Return how many patches a memory keeps: more images show more kinds of normal.
+
+        Those of tiles are compared with so many that more take minutes.
+        """
+        wanted = PER_IMAGE * int((~self.is_anomaly).sum())
+        return FEWEST_PATCHES if view.tiles is not None else min(preset.patches, max(FEWEST_PATCHES, wanted))
 
     def tiled(self, preset: Preset) -> View | None:
         """Return a larger size, to be looked at in tiles; None where it would show no more than the others."""

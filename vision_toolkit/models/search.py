@@ -42,8 +42,6 @@ PAINTED_SIDE = 256
 FEWEST_TUNED = 30
 """Normal images and anomalies, of each, from which the network itself is trained."""
 TUNED_FOLDS = 3
-TILED_PATCHES = 2_000
-"""Patches that a memory of a size in tiles keeps: so many are compared with each of them that more take minutes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +174,7 @@ class Search:
                 features,
                 plan.is_anomaly,
                 self.folds[0],
-                patches=PRESETS[asked.preset].patches if view.tiles is None else TILED_PATCHES,
+                patches=plan.patches(PRESETS[asked.preset], view),
                 seed=asked.seed,
                 threads=asked.threads,
                 cache=asked.cache,
