@@ -488,7 +488,7 @@ def test_ctrl_c_while_training_ends_with_130_and_leaves_nothing(training, traine
     # Signals itself in the midst of training: no guessing how far it has come.
     code = (
         "import os, signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import vision_toolkit.models.train as room\nfrom vision_toolkit.app.cli import main\n"
+        "import vision_toolkit.models.search as room\nfrom vision_toolkit.app.cli import main\n"
         "real = room.fit_verdict\n"
         "def struck(*args, **more):\n    os.kill(os.getpid(), signal.SIGINT)\n    return real(*args, **more)\n"
         "room.fit_verdict = struck\nsys.exit(main(sys.argv[1:]))\n"
