@@ -126,6 +126,17 @@ def test_tiles_are_not_tried_where_nothing_is_missed(small_tiles, tmp_path, monk
     assert "256x256 in tiles was not tried: smaller sizes judge every held-out image right." in model.info["notes"]
 
 
+def test_a_network_that_cannot_look_at_tiles_is_trained_all_the_same(small_tiles, tmp_path, monkeypatch):
+    def refuse(graph: bytes, view: View) -> bytes:
+        if view.tiles is None:
+            return graph
+        raise vt.Unsupported("This network cannot look at tiles: so it is.")
+
+    monkeypatch.setattr("vision_toolkit.models.features.extractor", refuse)
+    model = learn(write(tmp_path, 24, side=256), monkeypatch, tiled=256)
+    assert model.info["notes"] == ["256x256 in tiles was not tried: This network cannot look at tiles: so it is."]
+
+
 def whiten(location: str, folder) -> str:
     place = folder / f"white-{os.path.basename(location)}"
     image = vt.data.read_image(location).copy()

@@ -88,9 +88,7 @@ class Search:
                 if self._has_time(view):
                     self._look(view, start, end)
             if tiled is not None and self._has_time(tiled) and self._is_worth_it(tiled):
-                self._look(tiled, shares[-2], shares[-1])
-                if segments:
-                    self._learn_cells(shares[-1])
+                self._look_at_tiles(tiled, shares[-2], shares[-1])
             if segments:
                 self._paint()
             if PRESETS[self.asked.preset].tunes and self.backbone.pretrained:
@@ -121,6 +119,15 @@ class Search:
             self.notes.append(f"{tiled} in tiles was not tried: smaller sizes judge every held-out image right.")
             return False
         return True
+
+    def _look_at_tiles(self, tiled: View, start: float, end: float) -> None:
+        try:
+            self._look(tiled, start, end)
+        except Unsupported as error:  # what smaller sizes show is there already
+            self.notes.append(f"{tiled} in tiles was not tried: {error}")
+            return
+        if self.plan.task is Task.SEGMENTATION:
+            self._learn_cells(end)
 
     def _is_right(self) -> bool:
         """Say whether what was tried so far judges every held-out image right."""

@@ -6,9 +6,6 @@ timm are imported inside functions only.
 
 from __future__ import annotations
 
-import copy
-import io
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,22 +14,20 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_toolkit.core.errors import Failed
 from vision_toolkit.models.backbone import load_network
-from vision_toolkit.models.runtime import session
 from vision_toolkit.models.segment_batches import Pictures, Recipe, Source
-from vision_toolkit.models.segment_network import shortened
+from vision_toolkit.models.segment_network import export_checked, shortened
 from vision_toolkit.models.segment_training import Progress, Training
 from vision_toolkit.models.segmenter import torch_seeded, torch_threads
 from vision_toolkit.models.view import View
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 __all__ = ["Tuned", "tune_network", "tuning_steps"]
 
 RECIPE = Recipe(batch=8)
-CLOSE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +116,10 @@ def tune_network(
             judge = training.holding(state)
             for position in part:
                 found[position] = _log_odds(training, judge, position)
-        graph = _export(training.holding(training.average.state_dict()), view, facts)
+        graph = export_checked(
+            training.holding(training.average.state_dict()), _odds, "tuned",
+            mean=facts["mean"], std=facts["std"], height=view.height, width=view.width,
+        )  # fmt: skip
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return Tuned(view, graph, found)
@@ -167,42 +165,9 @@ def _log_odds(training: Training, judge: nn.Module, position: int) -> float:
 
     image = torch.from_numpy(training.pictures.images[[position]].transpose(0, 3, 1, 2) / np.float32(255))
     with torch.no_grad():
-        no, yes = judge(training.scaled(image)).flatten().tolist()
-    return float(yes - no)
+        return float(_odds(judge(training.scaled(image))))
 
 
-def _export(network: nn.Module, view: View, facts: dict[str, Any]) -> bytes:
-    """Return the network as a checked ONNX graph."""
-    import torch
-    from torch import nn
-
-    class Exported(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
-            self.shift = nn.Buffer(255.0 * torch.tensor(facts["mean"]).view(1, 3, 1, 1))
-            self.spread = nn.Buffer(255.0 * torch.tensor(facts["std"]).view(1, 3, 1, 1))
-
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
-            found = self.network((image.permute(0, 3, 1, 2).float() - self.shift) / self.spread).flatten(1)
-            return cast("torch.Tensor", found[:, 1:] - found[:, :1])
-
-    model, buffer = Exported().eval(), io.BytesIO()
-    drawn = np.random.default_rng(0).integers(0, 256, (2, view.height, view.width, 3), dtype=np.uint8)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter's deprecation notices and tracing hints
-        torch.onnx.export(
-            model,
-            (torch.from_numpy(drawn[:1]),),
-            cast("Any", buffer),
-            input_names=["image"],
-            output_names=["tuned"],
-            dynamic_axes={"image": {0: "n"}, "tuned": {0: "n"}},
-            dynamo=False,
-        )
-        expected = model(torch.from_numpy(drawn)).numpy()
-    (found,) = session(buffer.getvalue(), 1).run(["tuned"], {"image": drawn})
-    difference = float(np.abs(found - expected).max())
-    if not difference <= CLOSE * max(1.0, float(np.abs(expected).max())):
-        raise Failed(f"The exported network differs from the trained one by {difference:.2g}.")
-    return buffer.getvalue()
+def _odds(logits: torch.Tensor) -> torch.Tensor:
+    """Return (n, 1) log-odds of (n, 2, 1, 1)."""
+    return logits[:, 1:, 0, 0] - logits[:, :1, 0, 0]
