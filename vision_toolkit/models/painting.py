@@ -118,7 +118,7 @@ def learn_network(
     checkpoint = cache / "training" / f"{digest('network', entries.fingerprint(), view, seed)}.safetensors"
     with contextlib.suppress(OSError):
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    from vision_toolkit.models.segmenter import fit_segmenter
+    from vision_toolkit.models.segmenter import fit_segmenter, paint_types
 
     found = fit_segmenter(
         image, truth, count=len(known), classes=len(types) + 1, weights=weights, height=view.height,
@@ -127,7 +127,7 @@ def learn_network(
     if not found.trials:
         return None
     trial = found.trials[0]
-    said = trial.paint(image, threads=threads)
+    said = paint_types(trial.graph, image, trial.positions, threads=threads)
     held_out = {known[number]: one for number, one in zip(trial.positions, said, strict=True)}
     shape = (view.height // found.stride, view.width // found.stride, len(types) + 1)
     painter = Painter(view, shape, graph=found.graph)

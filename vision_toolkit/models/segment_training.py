@@ -21,7 +21,7 @@ from vision_toolkit.core.errors import VisionError
 from vision_toolkit.data.storage import write_file
 from vision_toolkit.models.arrays import pack_arrays, unpack_arrays
 from vision_toolkit.models.segment_batches import Batches, Pictures, Recipe
-from vision_toolkit.models.segment_network import export_network, output_stride, trained_parameters
+from vision_toolkit.models.segment_network import export_network, trained_parameters
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +42,6 @@ RARE = 0.25
 SLOWEST = 0.97
 """Share of the average of weights that stays at each step."""
 SAVED_EVERY = 10.0
-MOST_SCORES = 12_000_000
-"""Numbers that the choice of biases looks at."""
 Progress = Callable[[float, str], None]
 
 
@@ -218,39 +216,17 @@ class Training:
         whole = self.optimizer.state_dict()
         self.optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
 
-    def export(self, state: dict[str, torch.Tensor], biases: NDArray[np.float32]) -> bytes:
-        """Return a state of the network as ONNX."""
+    def export(self, state: dict[str, torch.Tensor], bias: NDArray[np.float32]) -> bytes:
+        """Return a state of the network as ONNX; ``bias`` (classes,) is added to its logits."""
         height, width = self.pictures.ids.shape[1:3]
         mean, std = self.facts["mean"], self.facts["std"]
-        return export_network(self.holding(state), mean=mean, std=std, bias=biases, height=height, width=width)
+        return export_network(self.holding(state), mean=mean, std=std, bias=bias, height=height, width=width)
 
     def holding(self, state: dict[str, torch.Tensor]) -> nn.Module:
         """Return a copy of the network with a state, in evaluation mode."""
         network = copy.deepcopy(self.network)
         network.load_state_dict(state)
         return network.eval()
-
-    def judged(
-        self, state: dict[str, torch.Tensor], positions: Sequence[int]
-    ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.uint8]]]:
-        """Return scores (pixels, classes) and truths (pixels,) of images, or of fewer pixels where they are many."""
-        import torch
-
-        network, stride = self.holding(state), output_stride(self.network)
-        height, width = self.pictures.ids.shape[1:3]
-        apart = (
-            -(-len(positions) * height * width * self.classes // MOST_SCORES) | 1
-        )  # odd: no phase of a cell is left out
-        y, x = np.divmod(np.arange(0, height * width, apart), width)
-        cells = y // stride * (width // stride) + x // stride
-        scores, truths = [], []
-        for position in positions:
-            image = torch.from_numpy(self.pictures.images[[position]].transpose(0, 3, 1, 2) / np.float32(255))
-            with torch.no_grad():
-                found = network(self.scaled(image)).log_softmax(dim=1)[0].flatten(1).T.numpy()
-            scores.append(found[cells])
-            truths.append(self.pictures.ids[position, y, x])
-        return scores, truths
 
     def steps_done(self) -> int:
         """Return the steps of all phases so far."""

@@ -1,8 +1,9 @@
 """Train a network that paints anomaly types: a pretrained encoder and a light decoder, in minutes on a CPU.
 
-First a trial network learns without the held-out images: it tells how good the method is here, and how much each class
-is to be favoured. It then learns on with every image, and that is the model. torch and timm are imported
-inside functions only.
+First a trial network learns without the held-out images: what it says of them tells how good the method is here. It
+then learns on with every image, and that is the model. No class is favoured by what the trial said: chosen on some
+dozens of images, such a bias did not hold for the network that had learned on, and once cost a whole type. torch and
+timm are imported inside functions only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from vision_toolkit.core.errors import Invalid, Unsupported
 from vision_toolkit.models.backbone import load_network
 from vision_toolkit.models.runtime import session
 from vision_toolkit.models.segment_batches import Pictures, Recipe, Source
-from vision_toolkit.models.segment_bias import biases_across, mean_iou, tally
 from vision_toolkit.models.segment_network import build_network, output_stride
 from vision_toolkit.models.segment_training import Progress, Training
 
@@ -38,6 +38,8 @@ __all__ = [
 TRIAL_SHARE = 0.6
 """Of all steps, those of the trial; the others are for what the held-out images add."""
 HELD_OUT = 0.25
+NEVER = -30.0
+"""Added to the logit of a type that no image has."""
 FEWEST_PAINTED = 4
 """Images of a type from which on some are held out."""
 
@@ -51,32 +53,11 @@ class Trial:
     positions
         of the images that were held out.
     graph
-        ONNX bytes, as :attr:`Segmenter.graph`, but without biases.
-    biases
-        (classes,) numbers for each held-out image, chosen on other ones.
-    iou
-        mean over types of the IoU of all held-out pixels at the graph's resolution, each image with its biases.
+        ONNX bytes, as :attr:`Segmenter.graph`.
     """
 
     positions: tuple[int, ...]
     graph: bytes = field(repr=False)
-    biases: tuple[tuple[float, ...], ...] = field(repr=False)
-    iou: float
-
-    def paint(self, images: Source, *, threads: int | None = None) -> Iterator[NDArray[np.float32]]:
-        """Yield the probabilities (h/s, w/s, classes) float32 of each held-out image, which taught nothing of them.
-
-        Parameters
-        ----------
-        images
-            all images, as :func:`fit_segmenter` was given them.
-        threads
-            of one computation.
-        """
-        painted = paint_types(self.graph, images, self.positions, threads=threads)
-        for said, bias in zip(painted, self.biases, strict=True):
-            raised = said * np.exp(np.array(bias, np.float32))
-            yield np.asarray(raised / raised.sum(axis=2, keepdims=True), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +68,9 @@ class Segmenter:
     ----------
     graph
         ONNX bytes: ``image`` (n, h, w, 3) uint8 to ``types`` (n, h/s, w/s, classes) float32 probabilities,
-        background first; the biases are in them.
+        background first; a type that no image has is never painted.
     stride
         s.
-    biases
-        (classes,) added to the logits, chosen on held-out images; -30 for a type that no image has.
     trials
         networks that did not see some of the images, for scores that nobody learned by heart.
     steps
@@ -104,7 +83,6 @@ class Segmenter:
 
     graph: bytes = field(repr=False)
     stride: int
-    biases: tuple[float, ...]
     trials: tuple[Trial, ...]
     steps: int
     finished: bool
@@ -219,24 +197,15 @@ def paint_types(
 
 
 def _finish(training: Training, present: NDArray[np.bool_]) -> Segmenter:
-    """Judge the trials, choose the biases, and export."""
-    never = np.where(present, 0.0, -30.0).astype(np.float32)
+    """Export the trials and the network."""
+    never = np.where(present, 0.0, NEVER).astype(np.float32)
     never[0] = 0.0
-    found = [
-        (part, kept, *training.judged(kept, part)) for kept, part in zip(training.kept, training.parts, strict=False)
-    ]
-    biases = never
-    trials = []
-    if found:
-        chosen, each = biases_across([one for row in found for one in row[2]], [one for row in found for one in row[3]])
-        biases = never + chosen
-        for part, kept, scores, truths in found:
-            own, each = each[: len(part)], each[len(part) :]
-            table = np.sum([tally(s + b, t) for s, t, b in zip(scores, truths, own, strict=True)], axis=0)
-            trials.append(Trial(part, training.export(kept, never), tuple(map(tuple, own.tolist())), mean_iou(table)))
-    graph = training.export(training.average.state_dict(), biases)
-    stride, steps = output_stride(training.network), training.steps_done()
-    return Segmenter(graph, stride, tuple(biases.tolist()), tuple(trials), steps, training.finished, training.facts)
+    trials = tuple(
+        Trial(part, training.export(kept, never)) for kept, part in zip(training.kept, training.parts, strict=False)
+    )
+    graph = training.export(training.average.state_dict(), never)
+    stride = output_stride(training.network)
+    return Segmenter(graph, stride, trials, training.steps_done(), training.finished, training.facts)
 
 
 def _held_out(has: NDArray[np.bool_], seed: int) -> list[tuple[int, ...]]:
