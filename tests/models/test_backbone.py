@@ -11,7 +11,7 @@ from scipy.ndimage import convolve
 
 from vision_toolkit.core import Failed, Invalid, NotFound, Unsupported
 from vision_toolkit.models import backbone
-from vision_toolkit.models.backbone import load_backbone
+from vision_toolkit.models.backbone import export_extractor, load_backbone, load_network
 from vision_toolkit.models.filters import LEVELS, ORIENTATIONS, export_filters, filter_graph, gabor_kernels
 from vision_toolkit.models.runtime import session
 
@@ -98,19 +98,36 @@ def test_filters_do_not_care_how_a_part_is_turned():
 
 def test_without_weights_neither_torch_nor_a_cache_is_touched(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    found, sentence = load_backbone(None, cache=tmp_path)
-    assert sentence is None and not found.pretrained and list(tmp_path.iterdir()) == []
+    found = load_backbone(None, cache=tmp_path)
+    assert not found.pretrained and list(tmp_path.iterdir()) == []
     assert found.facts()["licence"] == "Apache-2.0"
 
 
-def test_auto_without_torch_or_hub_takes_the_filters_and_says_why(tmp_path, monkeypatch):
-    _, sentence = load_backbone("auto", cache=tmp_path)
-    assert sentence is not None and "cannot be reached" in sentence
-    monkeypatch.setitem(sys.modules, "timm", None)
-    found, sentence = load_backbone("auto", cache=tmp_path)
-    assert sentence is not None and "vision_toolkit[torch]" in sentence and not found.pretrained
+def test_auto_is_ours_and_needs_neither_torch_nor_hub_nor_cache(tmp_path, monkeypatch):
+    for name in ("torch", "timm", "huggingface_hub"):
+        monkeypatch.setitem(sys.modules, name, None)
+    found = load_backbone("auto", cache=tmp_path)
+    assert found.pretrained and found.licence == "Apache-2.0" and list(tmp_path.iterdir()) == []
+    assert len(found.graph) < 5_000_000 and "drawn images" in found.weights
+    image = np.random.default_rng(1).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
+    patches, vector, fine = run(found.graph, image)
+    assert patches.shape[:3] == (2, 8, 12) and fine.shape[:3] == (2, 16, 24) and vector.ndim == 2
+    assert all(np.isfinite(part).all() and part.std() > 0 for part in (patches, vector, fine))
     with pytest.raises(Unsupported, match=r"vision_toolkit\[torch\]"):
         load_backbone("resnet18", cache=tmp_path)
+
+
+def test_ours_is_a_timm_network_too_and_says_the_same(tmp_path):
+    ours, facts = load_network("auto")
+    image = np.random.default_rng(1).integers(0, 256, (1, 96, 64, 3), dtype=np.uint8)
+    again = export_extractor(ours, facts["mean"], facts["std"])
+    for one, other in zip(run(again, image), run(load_backbone("auto", cache=tmp_path).graph, image), strict=True):
+        assert np.allclose(one, other, atol=1e-3 * np.abs(other).max())
+
+
+def test_the_hub_is_asked_only_by_name(tmp_path):
+    with pytest.raises(Failed, match="mobilenetv2_100: the hub cannot be reached"):
+        load_backbone("hub", cache=tmp_path)
 
 
 def test_a_network_that_was_named_and_cannot_be_fetched_is_an_error_not_a_fallback(tmp_path):
@@ -139,7 +156,7 @@ def test_any_timm_network_gives_features_equal_to_its_own(tmp_path, name):
 
     file = weights_file(tmp_path / "w.safetensors", name, input="imagenet")
     side = 160 if name == "test_vit" else 96
-    found, _ = load_backbone(file, cache=tmp_path / "cache")
+    found = load_backbone(file, cache=tmp_path / "cache")
     assert found.licence == "MIT" and found.pretrained and found.name == name
     image = np.random.default_rng(1).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
     patches, vector, fine = run(found.graph, image)
@@ -155,21 +172,21 @@ def test_any_timm_network_gives_features_equal_to_its_own(tmp_path, name):
 
 def test_a_cached_graph_needs_no_torch_and_a_spoiled_one_is_made_again(tmp_path, monkeypatch):
     file = weights_file(tmp_path / "w.safetensors", "test_resnet", input="x/127.5-1")
-    first, _ = load_backbone(file, cache=tmp_path)
+    first = load_backbone(file, cache=tmp_path)
     made = backbone._network
     monkeypatch.setattr(backbone, "_network", lambda plan: pytest.fail("the cached graph was not used"))
-    again, _ = load_backbone(file, cache=tmp_path)
+    again = load_backbone(file, cache=tmp_path)
     assert again == first
     monkeypatch.setattr(backbone, "_network", made)
     (graph,) = (tmp_path / "backbones").glob("*.onnx")
     graph.write_bytes(b"spoiled")
-    assert load_backbone(file, cache=tmp_path)[0].graph[:1] == first.graph[:1]
+    assert load_backbone(file, cache=tmp_path).graph[:1] == first.graph[:1]
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path):
     (tmp_path / "backbones").write_text("a file where the folder should be")
     file = weights_file(tmp_path / "w.safetensors", "test_resnet")
-    assert load_backbone(file, cache=tmp_path)[0].pretrained
+    assert load_backbone(file, cache=tmp_path).pretrained
 
 
 @pytest.mark.parametrize(

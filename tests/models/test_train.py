@@ -164,10 +164,10 @@ def test_weights_that_do_not_say_what_they_are_are_refused(training, tmp_path):
             quick(training, weights=tmp_path / f"{name}.safetensors")
 
 
-def test_auto_falls_back_to_random_weights_and_says_so(training):
-    with pytest.warns(UserWarning, match="fixed filters"):
-        model = quick(training, weights="auto", task="classification", budget=0.001)
-    assert model.info["backbone"]["pretrained"] is False and "NOT pretrained" in repr(model) and model.info["notes"]
+def test_auto_is_the_backbone_in_the_package(training):
+    model = quick(training, weights="auto", task="classification", budget=0.001)
+    assert model.info["backbone"]["pretrained"] and "in the package" in model.info["backbone"]["weights"]
+    assert "NOT pretrained" not in repr(model)
 
 
 def test_weights_of_a_file_and_the_cache(training, shared, monkeypatch):

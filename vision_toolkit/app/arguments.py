@@ -258,8 +258,8 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         "--weights",
         default="auto",
         metavar="W",
-        help="of the network: auto (default: from the hub, else fixed filters), none (fixed filters), a .safetensors "
-        "file, or the name of a timm network",
+        help="of the network: auto (default: ours, in the package), hub or a timm network (both from the hub), a "
+        ".safetensors file, or none (fixed filters that never learned to see)",
     )
     parser.add_argument(
         "--preset",

@@ -1,6 +1,7 @@
-"""Find, export and cache the feature extractor: any timm network becomes one ONNX graph for images of every size.
+"""Find, export and cache the feature extractor: ours, which the package carries, or any timm network as an ONNX graph.
 
-torch and timm are imported only when a graph has to be exported; a cached one needs neither.
+torch and timm are imported only when a graph has to be exported; ours and cached ones need neither. How ours was made
+is told in ``training/backbone/README.md``, and what it is worth in ``docs/benchmarks.md``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import onnx
 
 from vision_toolkit.core.errors import Failed, Invalid, NotFound, Unsupported, VisionError
 from vision_toolkit.data.storage import is_local, local_path, write_file
@@ -26,9 +28,14 @@ from vision_toolkit.models.filters import filter_graph
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Backbone", "load_backbone", "load_network"]
+__all__ = ["Backbone", "export_extractor", "load_backbone", "load_network"]
 
+OURS = Path(__file__).with_name("backbone.onnx")
+"""Our own extractor; what it is stands in its metadata, and a parameter has the name that timm gives it."""
 DEFAULT = "mobilenetv2_100"
+"""What ``"hub"`` means."""
+HALF = ".half"
+"""End of the name of a parameter that is kept in half precision."""
 VERSION = 2
 """Raised whenever the exported graph changes, so that old caches are left alone."""
 
@@ -81,18 +88,15 @@ class _Plan:
     licence: str = ""
 
 
-def load_backbone(
-    weights: str | os.PathLike[str] | None, *, cache: Path, non_commercial: bool = False
-) -> tuple[Backbone, str | None]:
-    """Return the feature extractor, and a sentence where something else was taken than asked.
+def load_backbone(weights: str | os.PathLike[str] | None, *, cache: Path, non_commercial: bool = False) -> Backbone:
+    """Return the feature extractor.
 
     Parameters
     ----------
     weights
-        ``"auto"``: the default network's ImageNet weights from the cache or the hub (asked for 2 seconds), else
-        the fixed filters of :mod:`.filters`, and the sentence says so; a path to a ``.safetensors`` file whose
-        metadata names ``timm``, ``pad_type`` and ``input``; the name of a timm network, from the hub; None: the
-        fixed filters.
+        ``"auto"``: ours, which is in the package and asks nobody; ``"hub"``: :data:`DEFAULT` with its ImageNet weights
+        from the hub, or its cache; the name of a timm network, from there too; a path to a ``.safetensors`` file whose
+        metadata names ``timm``, ``pad_type`` and ``input``; None: the fixed filters of :mod:`.filters`.
     cache
         folder of exported graphs.
     non_commercial
@@ -108,22 +112,19 @@ def load_backbone(
         if torch is needed and not installed.
     Failed
         if a network that was named cannot be fetched.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> ours = load_backbone("auto", cache=Path("never-needed"))
+    >>> ours.licence, ours.pretrained
+    ('Apache-2.0', True)
     """
-    if weights == "auto":
-        try:
-            return _load(_plan_hub(DEFAULT), cache, non_commercial), None
-        except (Failed, Unsupported) as error:
-            sentence = (
-                f"There are no pretrained weights ({str(error).rstrip('.')}), so fixed filters that never learned to "
-                "see are used instead: scores are mostly lower. Give weights='file.safetensors', or connect once."
-            )
-            return _filters(), sentence
     if weights is None:
-        return _filters(), None
-    text = os.fspath(weights)
-    if text.endswith(".safetensors") or os.sep in text:
-        return _load(_plan_file(text), cache, non_commercial), None
-    return _load(_plan_hub(text), cache, non_commercial), None
+        return _filters()
+    if weights == "auto":
+        return _ours()
+    return _load(_plan(os.fspath(weights)), cache, non_commercial)
 
 
 def load_network(weights: str | os.PathLike[str] | None) -> tuple[nn.Module, dict[str, Any]]:
@@ -132,7 +133,7 @@ def load_network(weights: str | os.PathLike[str] | None) -> tuple[nn.Module, dic
     Parameters
     ----------
     weights
-        as in :func:`load_backbone`; ``"auto"`` is the default network.
+        as in :func:`load_backbone`.
 
     Returns
     -------
@@ -143,14 +144,58 @@ def load_network(weights: str | os.PathLike[str] | None) -> tuple[nn.Module, dic
     Raises
     ------
     NotFound, Invalid, Unsupported, Failed
-        as :func:`load_backbone`; here ``"auto"`` without weights is Failed too, and None is Unsupported.
+        as :func:`load_backbone`; here None is Unsupported.
     """
     if weights is None:
-        raise Unsupported("Fixed filters cannot be trained further: give weights='file.safetensors' or a timm network.")
-    text = DEFAULT if weights == "auto" else os.fspath(weights)
-    is_file = text.endswith(".safetensors") or os.sep in text
+        raise Unsupported("Fixed filters cannot be trained further: leave weights='auto', or name a timm network.")
     with _quiet(), _torch():
-        return _network(_plan_file(text) if is_file else _plan_hub(text))
+        return _our_network() if weights == "auto" else _network(_plan(os.fspath(weights)))
+
+
+def _plan(text: str) -> _Plan:
+    if text.endswith(".safetensors") or os.sep in text:
+        return _plan_file(text)
+    return _plan_hub(DEFAULT if text == "hub" else text)
+
+
+def _ours() -> Backbone:
+    graph = OURS.read_bytes()
+    facts = _facts(graph)
+    return Backbone(graph, facts["name"], facts["weights"], facts["licence"], pretrained=True)
+
+
+def _facts(graph: bytes) -> dict[str, str]:
+    """Return what a graph of ours says of itself."""
+    return {item.key: item.value for item in onnx.load_from_string(graph).metadata_props}
+
+
+def _our_network() -> tuple[nn.Module, dict[str, Any]]:
+    """Return ours as a timm network: its graph's parameters have timm's names."""
+    import timm
+    import torch
+    from onnx import numpy_helper
+
+    model = onnx.load_from_string(OURS.read_bytes())
+    facts = {item.key: item.value for item in model.metadata_props}
+    network: Any = timm.create_model(facts["timm"], pretrained=False, pad_type=facts["pad_type"])
+    without_head(network)
+    state: dict[str, Any] = {}
+    for item in model.graph.initializer:
+        name = item.name.removesuffix(HALF).removeprefix("network.").replace("conv_stem.1.", "conv_stem.")
+        state[name] = torch.from_numpy(numpy_helper.to_array(item).astype(np.float32))
+    wanted = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
+    wide = {name.replace("conv_dw.1.", "conv_dw."): value for name, value in state.items()}
+    network.load_state_dict({name: wide[name] for name in wanted}, strict=False)
+    mean, std = (tuple(float(one) for one in facts[name].split()) for name in ("mean", "std"))
+    said = {name: facts[name] for name in ("name", "weights", "licence")}
+    return network.eval(), said | {"pretrained": True, "mean": mean, "std": std}
+
+
+def without_head(network: Any) -> None:
+    """Leave out what of a timm MobileNetV2 comes after its last block."""
+    from torch import nn
+
+    network.conv_head = network.bn2 = network.classifier = nn.Identity()
 
 
 def _filters() -> Backbone:
@@ -163,7 +208,9 @@ def _plan_hub(name: str) -> _Plan:
 
 def _plan_file(text: str) -> _Plan:
     if not is_local(text):
-        raise Invalid(f"weights names a file on this machine, a timm network, 'auto' or None; {text!r} was given.")
+        raise Invalid(
+            f"weights names a file on this machine, a timm network, 'auto', 'hub' or None; {text!r} was given."
+        )
     path = local_path(text)
     if not path.is_file():
         raise NotFound(f"There is no weights file {path}.")
@@ -203,7 +250,7 @@ def _load(plan: _Plan, cache: Path, non_commercial: bool) -> Backbone:
     with _quiet(), _torch():
         network, facts = _network(plan)
         _check_licence(plan.name, facts["licence"], non_commercial)
-        graph = _export(network, facts.pop("mean"), facts.pop("std"))
+        graph = export_extractor(network, facts.pop("mean"), facts.pop("std"))
         facts["side"] = _fixed_side(network)
     backbone = Backbone(graph, **facts)
     with contextlib.suppress(VisionError):  # a cache that cannot be written costs time, not the training
@@ -288,7 +335,26 @@ def _reachable(endpoint: str, *, seconds: float) -> bool:
     return bool(answered)
 
 
-def _export(network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> bytes:
+def export_extractor(
+    network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], *, named: bool = False
+) -> bytes:
+    """Return a timm network as the ONNX graph of a :class:`Backbone`.
+
+    Parameters
+    ----------
+    network
+        in evaluation mode.
+    mean, std
+        of its input, RGB from 0 to 1.
+    named
+        True: batch normalisations stay as they are and each parameter keeps timm's name after ``network.``, so that the
+        network can be had back; False: the smaller graph.
+
+    Raises
+    ------
+    Unsupported
+        if the network gives no features of its inner layers.
+    """
     import io
 
     import torch
@@ -302,16 +368,19 @@ def _export(network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...])
         for name in ("image", "patches", "wide", "fine"):
             axes[name] |= {1: f"{name}_height", 2: f"{name}_width"}
     shape = (1, 64, 96, 3) if side is None else (1, side, side, 3)
-    torch.onnx.export(
-        extractor,
-        (torch.zeros(shape, dtype=torch.uint8),),
-        cast("Any", buffer),  # a file object is taken too; the annotation does not say so
-        input_names=["image"],
-        output_names=names,
-        dynamic_axes=axes,
-        opset_version=20,
-        dynamo=False,  # the other exporter takes ten times as long for the same graph and two files
-    )
+    kept = {"training": torch.onnx.TrainingMode.PRESERVE, "do_constant_folding": False} if named else {}
+    with _quiet():
+        torch.onnx.export(
+            extractor,
+            (torch.zeros(shape, dtype=torch.uint8),),
+            cast("Any", buffer),  # a file object is taken too; the annotation does not say so
+            input_names=["image"],
+            output_names=names,
+            dynamic_axes=axes,
+            opset_version=20,
+            dynamo=False,  # the other exporter takes ten times as long for the same graph and two files
+            **cast("Any", kept),
+        )
     return buffer.getvalue()
 
 

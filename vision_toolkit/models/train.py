@@ -63,9 +63,9 @@ def train(
     task
         ``"classification"``, ``"segmentation"``, or ``"auto"``: segmentation where an anomalous image has a mask.
     weights
-        of the feature extractor; see :func:`vision_toolkit.models.backbone.load_backbone`: ``"auto"`` (the hub,
-        else fixed filters, and that is said), a ``.safetensors`` file, the name of a timm network, or None (fixed
-        filters, which need neither torch nor a download).
+        of the feature extractor; see :func:`vision_toolkit.models.backbone.load_backbone`: ``"auto"`` (ours,
+        which is in the package and needs neither torch nor a download), ``"hub"`` or the name of a timm network (from
+        the hub), a ``.safetensors`` file, or None (fixed filters that never learned to see).
     preset
         ``"fast"``, ``"balanced"`` or ``"best"``: the sizes at which images are looked at; see :data:`PRESETS`. ``fast``
         learns no network to paint types; the others look at large images in overlapping tiles too, at up to 1,344
@@ -124,9 +124,7 @@ def train(
     # (on a busy machine five times as long in all).
     with told(progress) as tell, threadpool_limits(1):
         tell(0.0, "loading the backbone")
-        backbone, warning = load_backbone(weights, cache=settings.cache, non_commercial=non_commercial)
-        if warning:
-            _warn(warning)
+        backbone = load_backbone(weights, cache=settings.cache, non_commercial=non_commercial)
         search = Search(plan, asked, backbone, started, tell)
         learned = search.run()
         info = _info(plan, asked, learned, backbone)
@@ -136,7 +134,7 @@ def train(
         info = model.info
         info["metrics"] = model.evaluation.to_dict() if model.evaluation is not None else None
         info["seconds"] = round(time.monotonic() - started, 1)
-        info["notes"] = [*([warning] if warning else []), *learned.notes]
+        info["notes"] = list(learned.notes)
         trim(settings.cache)
         tell(1.0, "done")
     return model
@@ -176,9 +174,3 @@ def _info(plan: Plan, asked: Asked, learned: Learned, backbone: Backbone) -> dic
         },
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
     }
-
-
-def _warn(sentence: str) -> None:
-    import warnings
-
-    warnings.warn(sentence, UserWarning, stacklevel=3)
