@@ -390,6 +390,7 @@ class View {
 
   listen() {
     this.root.addEventListener("keydown", (event) => this.pressed(event));
+    for (const kind of ["focusin", "focusout"]) this.root.addEventListener(kind, () => queueMicrotask(() => this.draw()));
     // Notebooks listen to these too; what is typed here is ours.
     for (const kind of ["keyup", "keypress"]) this.root.addEventListener(kind, (event) => event.stopPropagation());
     this.root.addEventListener("pointerdown", (event) => {
@@ -578,7 +579,8 @@ class View {
     this.commands.get("flag").setAttribute("aria-pressed", String(Boolean(facts?.flagged)));
     this.commands.get("undo").disabled = state.history.length === 0;
     this.drawSaved();
-    const told = doc.said.text || plan.told.join(" ");
+    const idle = root.contains(root.getRootNode().activeElement) ? "" : "Click here, then press a key.";
+    const told = doc.said.text || plan.told.join(" ") || idle;
     if (this.status.textContent !== told) this.status.textContent = told;
     this.status.classList.toggle("vt-bad", Boolean(doc.said.text) && doc.said.bad);
   }
