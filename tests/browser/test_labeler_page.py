@@ -9,6 +9,7 @@ import base64
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -115,6 +116,7 @@ class Page:
     def kernel(self, text: str) -> str:
         data = {"method": "custom", "content": json.loads(text)}
         self.labeler._handle_msg({"content": {"data": data}, "buffers": []})
+        wait(list(self.labeler._making.values()))  # images are made beside
         return self.flush()
 
     def flush(self) -> str:

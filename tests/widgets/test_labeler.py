@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Iterable, Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class Wire:
         before = len(self.labeler.comm.sent)
         data = {"method": "custom", "content": content}
         self.labeler._handle_msg({"content": {"data": data}, "buffers": []})
+        wait(list(self.labeler._making.values()))  # images are made beside
         return [message for message, _ in self.labeler.comm.sent[before:]]
 
     def say(self, kind: str, **more: Any) -> list[dict]:
@@ -332,8 +334,12 @@ def test_a_page_says_hello_and_asks_for_images(biscuits: Manifest) -> None:
     (plan,) = wire.say("hello", page=PAGE)
     assert (plan["type"], plan["page"], plan["acked"], plan["current"]) == ("plan", PAGE, 0, 0)
     assert plan["ahead"] == [1, 2, 3, 4]
-    assert wire.say("want", items=[0, 1, 99])[2]["error"].startswith("There is no image number 99")
-    for (message, (data,)), entry in zip(wire.buffers(), biscuits, strict=False):
+    answers = {answer["item"]: answer for answer in wire.say("want", items=[0, 1, 99])}
+    assert answers[99]["error"].startswith("There is no image number 99")
+    assert wire.say("want", items=[1])[0]["item"] == 1, "what was made is held"
+    assert sorted(message["item"] for message, _ in wire.buffers()) == [0, 1, 1]
+    for message, (data,) in wire.buffers():
+        entry = biscuits[message["item"]]
         assert message["media"] == "image/jpeg"
         assert Image.open(io.BytesIO(data)).size == (message["width"], message["height"])
         assert tuple(message["original"]) == Image.open(entry.location).size
@@ -409,9 +415,9 @@ def test_a_disk_that_refuses_is_told_and_the_page_sends_again(tmp_path: Path, bi
 def test_an_image_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"no image")
     wire = Wire(Labeler(Manifest([Entry(str(tmp_path / "1.png")), Entry(str(tmp_path / "2.png"))])))
-    one, two = wire.say("want", items=[0, 1])
-    assert "no image" in one["error"]
-    assert "Nothing is at" in two["error"]
+    errors = {answer["item"]: answer["error"] for answer in wire.say("want", items=[0, 1])}
+    assert "no image" in errors[0]
+    assert "Nothing is at" in errors[1]
 
 
 def test_names_that_are_no_text_are_shown_all_the_same() -> None:

@@ -7,10 +7,11 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from vision_toolkit.core.errors import Invalid
-from vision_toolkit.data.images import encode_jpeg, encode_png, pixels, probe, read_image, thumbnail
+from vision_toolkit.data.images import encode_jpeg, encode_png, pixels, probe, read_image
 from vision_toolkit.data.storage import read_bytes
 
 __all__ = ["MOST_BYTES", "Preview", "preview"]
@@ -80,7 +81,9 @@ def preview(source: Any, *, side: int = 1024) -> Preview:
     if picture is None:
         picture = read_image(data)
         original = picture.shape[1], picture.shape[0]
-    picture = thumbnail(picture, side)
+    small = Image.fromarray(picture)
+    small.thumbnail((side, side), Image.Resampling.HAMMING)  # a third of the time of Lanczos
+    picture = np.asarray(small)
     height, width = picture.shape[:2]
     if height * width <= _FEW:
         return Preview(encode_png(picture), "image/png", width, height, original)

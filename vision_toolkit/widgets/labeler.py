@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import os
+import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,8 @@ __all__ = ["Labeler"]
 
 _HELD = 48
 """Previews that are kept encoded, for pages that are reloaded and for undo."""
+_ENCODERS = 2
+"""Threads that make images ready for the page."""
 _PICTURES = 6
 """Images of the picture that remains when the kernel is gone."""
 
@@ -128,6 +132,9 @@ class Labeler(anywidget.AnyWidget):
             entries, ordered(entries, order, seed=seed, model=model, embed=embed), self.label_log, self.annotator
         )
         self._previews: OrderedDict[int, Preview | str] = OrderedDict()
+        self._making: dict[int, Future[None]] = {}
+        self._lock = threading.Lock()
+        self._encoders = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="labeler")
         self._kept: dict[str, int] = {}  # by page: up to which number its acts are kept
         self.last_error: str | None = None
         super().__init__(_setup=self._what_pages_need(), n_labelled=self._queue.counts()["labelled"])
@@ -390,15 +397,30 @@ class Labeler(anywidget.AnyWidget):
             there = len(self._queue.entries)
             self._post({"type": "image", "item": item, "error": f"There is no image number {item}; there are {there}."})
             return
-        made = self._previews.pop(item, None)
-        if made is None:
-            try:
-                made = preview(self._queue.entries[item], side=self._side)
-            except VisionError as error:
-                made = str(error)
-        self._previews[item] = made
-        while len(self._previews) > _HELD:
-            self._previews.popitem(last=False)
+        with self._lock:
+            made = self._previews.get(item)
+            if made is None and item not in self._making:
+                # Beside the kernel's own thread, which is to answer keys meanwhile.
+                self._making[item] = self._encoders.submit(self._make_preview, item)
+        if made is not None:
+            self._post_image(item, made)
+
+    def _make_preview(self, item: int) -> None:
+        try:
+            made: Preview | str = preview(self._queue.entries[item], side=self._side)
+        except VisionError as error:
+            made = str(error)
+        except Exception as error:  # noqa: BLE001 (whatever a broken file does to a decoder, the page is answered)
+            made = f"The image cannot be read: {type(error).__name__}: {error}"
+        with self._lock:
+            self._previews[item] = made
+            while len(self._previews) > _HELD:
+                self._previews.popitem(last=False)
+        self._post_image(item, made)
+        with self._lock:
+            del self._making[item]
+
+    def _post_image(self, item: int, made: Preview | str) -> None:
         if isinstance(made, str):
             self._post({"type": "image", "item": item, "error": made})
             return
