@@ -158,6 +158,19 @@ def test_two_annotators_share_a_file_and_see_their_own(tmp_path: Path, biscuits:
     assert sorted(set(ann.to_frame()["annotator"])) == ["ann", "bob"]
 
 
+def test_a_file_of_several_manifests_undoes_in_this_one_only(tmp_path: Path) -> None:
+    file = tmp_path / "labels.jsonl"
+    one, other = Labeler(names(2), file=file), Labeler(Manifest([Entry("a.png")]), file=file)
+    one.label("normal")
+    other.label("anomaly")
+    one.label_log.refresh()
+    one.undo()
+    assert one.current.source == "0.png"
+    with pytest.raises(NotFound):
+        one.undo()
+    assert Labeler(Manifest([Entry("a.png")]), file=file).progress["labelled"] == 1
+
+
 def test_classes_of_other_names_become_tags_or_mean_a_label() -> None:
     labeler = Labeler(names(3), {"good": "normal", "scratch": "anomaly", "blurred": None})
     for name in labeler.classes:
@@ -203,6 +216,7 @@ def test_at_the_end_there_is_nothing_to_label() -> None:
         ({"classes": ["a", "A "]}, "named once"), ({"classes": {"a": "bad"}}, "means 'normal'"),
         ({"classes": {"normal": "anomaly"}}, "means 'normal'"), ({"classes": {"normal": None}}, "means 'normal'"),
         ({"order": "best"}, "'given', 'random', 'doubtful', 'diverse'"), ({"order": "doubtful"}, "needs a model"),
+        ({"model": 3}, "model is what"), ({"embed": 3}, "embed is a function"),
         ({"side": 10}, "side is a whole number"), ({"prefetch": 0}, "prefetch"), ({"prefetch": 2.5}, "prefetch"),
         ({"annotator": ""}, "annotator"), ({"annotator": 5}, "annotator"), ({"annotator": "x" * 81}, "annotator"),
     ],
@@ -224,6 +238,8 @@ def test_bad_acts_are_told() -> None:
         (lambda: labeler.go(True), NotFound, "0 to 1"),
         (lambda: labeler.note(3), Invalid, "is text"),
         (lambda: labeler.note("x" * 3000), Invalid, "2,000"),
+        (lambda: labeler.rerank(None), Invalid, "needs a model"),
+        (lambda: labeler.rerank("model/"), Invalid, "a str was given"),
         (lambda: labeler.labelled(on_disagreement="x"), Invalid, "one of"),
     ):
         with pytest.raises(kind, match=words):
@@ -405,6 +421,8 @@ def test_a_disk_that_refuses_is_told_and_the_page_sends_again(tmp_path: Path, bi
     assert "gone" in error["text"]
     (error,) = wire.say("hello", page=PAGE)
     assert error["code"] == "file"
+    assert labeler.manifest[0].label is Label.NORMAL, "what is in memory can be had"
+    assert len(labeler.to_frame()) == 1
     file.write_bytes(kept)
     wire.seq -= 1
     (plan,) = wire.act("label", 1, name="normal")

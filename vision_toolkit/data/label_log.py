@@ -13,9 +13,10 @@ import os
 import stat
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -214,22 +215,23 @@ class LabelLog:
         self._take(act)
         return act
 
-    def undo(self, annotator: str = "", *, id: str | None = None) -> Act | None:
+    def undo(self, annotator: str = "", *, within: Container[str] | None = None, id: str | None = None) -> Act | None:
         """Take back the annotator's last act that counts, by one more line; return it, or None if there is none.
 
         Parameters
         ----------
         annotator
             whose.
+        within
+            sources; acts on other images are passed over. A file may hold labels of several manifests.
         id
             of the new line; one that is in the file already changes nothing.
         """
         if id is not None and id in self._acts:
             return self._acts.get(self._acts[id].undoes or "")
-        stack = self._stacks.get(annotator)
-        if not stack:
+        last = next(self._last(annotator, within), None)
+        if last is None:
             return None
-        last = stack[-1]
         self.add("undo", last.source, annotator=annotator, undoes=last.id, id=id)
         return last
 
@@ -406,15 +408,29 @@ class LabelLog:
         given = ((who, self._opinions[who, source].name) for who in self._by_source.get(source, ()))
         return {who: name for who, name in given if name is not None}
 
-    def history(self, annotator: str = "", *, n: int = 10) -> list[tuple[Act, Opinion]]:
-        """Return the last acts that count, the newest first, each with the opinion that its undo would restore."""
+    def history(
+        self, annotator: str = "", *, n: int = 10, within: Container[str] | None = None
+    ) -> list[tuple[Act, Opinion]]:
+        """Return the last acts that count, the newest first, each with the opinion that its undo would restore.
+
+        Parameters
+        ----------
+        annotator, within
+            as :meth:`undo` takes them.
+        n
+            how many at most.
+        """
         found = []
         left: dict[str, list[Act]] = {}
-        for act in reversed(self._stacks.get(annotator, [])[-n:] if n else []):
+        for act in islice(self._last(annotator, within), n):
             mine = left.setdefault(act.source, list(self._counting[annotator, act.source]))
             mine.remove(act)
             found.append((act, _opinion(mine)))
         return found
+
+    def _last(self, annotator: str, within: Container[str] | None) -> Iterator[Act]:
+        acts = reversed(self._stacks.get(annotator, ()))
+        return (act for act in acts if within is None or act.source in within)
 
     def disagreements(self) -> dict[str, dict[str, str]]:
         """Return the images that annotators gave different classes, and who said what."""
@@ -424,7 +440,7 @@ class LabelLog:
     def pace(self, annotator: str = "") -> float | None:
         """Return images a minute over the last labels whose time is known; None before there are three."""
         stack = (act for act in reversed(self._stacks.get(annotator, ())) if act.action == "label" and act.seconds)
-        taken = [seconds for act, _ in zip(stack, range(_PACE), strict=False) if (seconds := act.seconds or 0) < _PAUSE]
+        taken = [seconds for act in islice(stack, _PACE) if (seconds := act.seconds or 0.0) < _PAUSE]
         return 60.0 * len(taken) / max(sum(taken), 1e-3) if len(taken) >= 3 else None
 
     def apply(self, manifest: Manifest, *, on_disagreement: OnDisagreement = "leave") -> Manifest:

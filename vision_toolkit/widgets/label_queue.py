@@ -7,7 +7,7 @@ from typing import Any
 
 from vision_toolkit.core.entry import Entry
 from vision_toolkit.core.errors import Invalid, NotFound
-from vision_toolkit.data.label_log import Act, LabelLog, Opinion
+from vision_toolkit.data.label_log import LabelLog, Opinion
 from vision_toolkit.data.manifest import Manifest
 
 __all__ = ["BEHIND", "HISTORY", "LabelQueue", "distinct"]
@@ -110,13 +110,11 @@ class LabelQueue:
             if there is no such item, or nothing to undo.
         """
         if action == "undo":
-            undone = self.log.undo(self.annotator, id=id)
+            undone = self.log.undo(self.annotator, within=self.items, id=id)
             if undone is None:
                 raise NotFound("There is nothing to undo.")
-            back = self.items.get(undone.source)
-            if back is not None:
-                self.settle(back)
-                self.current = back
+            self.current = self.items[undone.source]
+            self.settle(self.current)
             return
         if item is None or not 0 <= item < len(self.entries):
             raise NotFound(f"There is no image number {item}; there are {len(self.entries)}.")
@@ -213,9 +211,11 @@ class LabelQueue:
                 coming.append(item)
             if len(coming) == ahead:
                 break
-        history = [self._past(act, before) for act, before in self.log.history(self.annotator, n=HISTORY)]
-        history = history[: history.index(None)] if None in history else history
-        known = [*row, *coming, *(past["item"] for past in history if past is not None)]
+        history: list[dict[str, Any]] = [
+            {"item": self.items[act.source], "action": act.action, "before": _facts(before)}
+            for act, before in self.log.history(self.annotator, n=HISTORY, within=self.items)
+        ]
+        known = [*row, *coming, *(past["item"] for past in history)]
         skipped = self.first_skipped()
         known += [skipped] if skipped is not None else []
         pace = self.log.pace(self.annotator)
@@ -224,10 +224,6 @@ class LabelQueue:
             "items": {str(item): self._shown(item) for item in dict.fromkeys(known)},
             "counts": self.counts(), "pace": None if pace is None else round(pace, 1),
         }  # fmt: skip
-
-    def _past(self, act: Act, before: Opinion) -> dict[str, Any] | None:
-        item = self.items.get(act.source)  # the file may tell of images that this manifest does not have
-        return None if item is None else {"item": item, "action": act.action, "before": _facts(before)}
 
     def _shown(self, item: int) -> dict[str, Any]:
         source = self.entries[item].source.replace("\\", "/").rstrip("/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import os
 import threading
@@ -18,7 +19,7 @@ import numpy as np
 import traitlets
 
 from vision_toolkit.core.entry import Entry, Finding, Label
-from vision_toolkit.core.errors import Invalid, NotFound, VisionError
+from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound, VisionError
 from vision_toolkit.data.images import encode_png, read_image, thumbnail
 from vision_toolkit.data.label_log import LabelLog, OnDisagreement, Opinion
 from vision_toolkit.data.manifest import Manifest
@@ -118,6 +119,8 @@ class Labeler(anywidget.AnyWidget):
             raise Invalid(f"Labeler takes a Manifest (Manifest.from_folder makes one); {_kind(manifest)} was given.")
         self.classes, self._meanings = _meanings(classes)
         check_order(order, model=model)
+        if embed is not None and not callable(embed):
+            raise Invalid(f"embed is a function of a list of images; {_kind(embed)} was given.")
         for name, value, least, most in (("side", side, 64, 4096), ("prefetch", prefetch, 1, 32)):
             if not isinstance(value, int) or not least <= value <= most:
                 raise Invalid(f"{name} is a whole number from {least} to {most}; {value!r} was given.")
@@ -223,7 +226,13 @@ class Labeler(anywidget.AnyWidget):
         ----------
         model
             trained again, on :attr:`manifest` for example.
+
+        Raises
+        ------
+        Invalid
+            if it is no model, or one that gives no scores.
         """
+        check_order("doubtful", model=model)
         todo = self._queue.todo()
         ranking = doubtful([self._queue.entries[item] for item in todo], model)
         self._queue.rerank([todo[position] for position in ranking])
@@ -285,18 +294,23 @@ class Labeler(anywidget.AnyWidget):
 
     def labelled(self, *, on_disagreement: OnDisagreement = "leave") -> Manifest:
         """Return the manifest with the labels in it, see :meth:`~vision_toolkit.data.label_log.LabelLog.apply`."""
-        self.label_log.refresh()
+        self._refresh()
         return self.label_log.apply(self._given, on_disagreement=on_disagreement)
 
     def disagreements(self) -> dict[str, dict[str, str]]:
         """Return the images of the manifest that annotators gave different classes, and who said what."""
-        self.label_log.refresh()
+        self._refresh()
         return {source: said for source, said in self.label_log.disagreements().items() if source in self._queue.items}
 
     def to_frame(self) -> DataFrame:
         """Return a pandas table of what was said, see :meth:`~vision_toolkit.data.label_log.LabelLog.to_frame`."""
-        self.label_log.refresh()
+        self._refresh()
         return self.label_log.to_frame()
+
+    def _refresh(self) -> None:
+        # What is in memory can be had even if the file is gone.
+        with contextlib.suppress(Conflict, Failed):
+            self.label_log.refresh()
 
     def __repr__(self) -> str:
         counts, path, odd = self._queue.counts(), self.label_log.path, len(self.label_log.findings)

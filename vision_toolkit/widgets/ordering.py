@@ -41,8 +41,10 @@ def check_order(order: str, *, model: Predicting | None) -> Order:
     Raises
     ------
     Invalid
-        if there is no such order, or if it needs a model and there is none.
+        if there is no such order, if it needs a model and there is none, or if the model is none.
     """
+    if model is not None and not callable(getattr(model, "predict_all", None)):
+        raise Invalid(f"A model is what vt.train returns or vt.load reads; a {type(model).__name__} was given.")
     for one in get_args(Order):
         if order == one:
             if one == "doubtful" and model is None:
