@@ -464,6 +464,21 @@ def test_what_is_wrong_is_said(opened: Any, biscuits: Manifest, file: Path) -> N
     assert "another version" in page.root.locator(".vt-saved").inner_text()
 
 
+def test_a_kernel_that_began_anew_is_told_once(opened: Any, biscuits: Manifest) -> None:
+    page = opened(Labeler(biscuits))
+    page.start()
+    page.press("n")
+    page.shows(1)
+    page.settled()
+    page.labeler._kept.clear()
+    page.press("n")
+    page.page.wait_for_function("() => document.querySelector('.vt-saved').textContent.includes('began anew')")
+    sent = page.page.evaluate("line.sent.length")
+    page.page.wait_for_timeout(300)
+    assert page.page.evaluate("line.sent.length") <= sent + 1, "it does not go round in circles"
+    assert page.labeler.progress["labelled"] == 1
+
+
 def test_it_can_be_read_aloud_and_enlarged(opened: Any, biscuits: Manifest) -> None:
     page = opened(Labeler(biscuits, {"good": "normal", "scratched": "anomaly", "blurred": None}, annotator="ann"))
     page.start()

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from vision_toolkit.core import Conflict, Entry, Failed, Invalid, Label, Tag
 from vision_toolkit.data import Manifest
-from vision_toolkit.data.label_log import LabelLog, Opinion
+from vision_toolkit.data.label_act import Opinion
+from vision_toolkit.data.label_log import LabelLog
 
 
 def state(log: LabelLog) -> dict[tuple[str, str], Opinion]:

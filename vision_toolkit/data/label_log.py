@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import stat
 import uuid
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from vision_toolkit.core.entry import Entry, Finding, Label, Tag
 from vision_toolkit.core.errors import Conflict, Failed, Invalid
 from vision_toolkit.data.edits import dumped
+from vision_toolkit.data.label_act import VERSION, Act, Action, OddActError, Opinion, opinion_of, read_act
 from vision_toolkit.data.manifest import Manifest
 from vision_toolkit.data.storage import local_path
 
@@ -34,13 +34,8 @@ except ImportError:  # pragma: no cover (no POSIX: one annotator a file)
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["LONGEST_NOTE", "VERSION", "Act", "Action", "LabelLog", "OnDisagreement", "Opinion"]
+__all__ = ["LabelLog", "OnDisagreement"]
 
-VERSION = 1
-"""The form of the lines, their key ``v``."""
-LONGEST_NOTE = 2_000
-"""Most letters of a note."""
-Action = Literal["label", "skip", "flag", "note", "undo"]
 OnDisagreement = Literal["leave", "majority", "last"]
 
 _START = b'{"v"'
@@ -48,70 +43,6 @@ _PACE = 20
 """How many of the last labels tell the pace."""
 _PAUSE = 120.0
 """Seconds from which somebody went for coffee."""
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Hold one line of the file: what somebody did to one image, and when.
-
-    Parameters
-    ----------
-    id
-        tells it from all others; an id that is there already is not written again.
-    action
-        label, skip, flag, note or undo.
-    source
-        the image, as its manifest names it.
-    annotator
-        who; empty where nobody said.
-    time
-        in UTC, as ISO 8601.
-    name, label
-        of a label: the class, and whether that means normal or anomaly (None: neither).
-    flagged
-        of a flag: set, or taken away.
-    text
-        of a note; empty takes it away.
-    undoes
-        of an undo: the id of the act that no longer counts.
-    seconds
-        how long the image was looked at, where that is known.
-    """
-
-    id: str
-    action: Action
-    source: str
-    annotator: str = ""
-    time: str = ""
-    name: str | None = None
-    label: Label | None = None
-    flagged: bool | None = None
-    text: str | None = None
-    undoes: str | None = None
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Opinion:
-    """Hold what one annotator's acts on one image come to.
-
-    Examples
-    --------
-    >>> log = LabelLog()
-    >>> _ = log.add("flag", "1.png", flagged=True)
-    >>> _ = log.add("label", "1.png", name="normal")
-    >>> log.opinion("1.png")
-    Opinion(name='normal', label=<Label.NORMAL: 'normal'>, skipped=False, flagged=True, note='')
-    """
-
-    name: str | None = None
-    label: Label | None = None
-    skipped: bool = False
-    flagged: bool = False
-    note: str = ""
-
-
-_NOTHING = Opinion()
 
 
 class LabelLog:
@@ -177,8 +108,8 @@ class LabelLog:
         Parameters
         ----------
         action, source, annotator, name, label, flagged, text, undoes, seconds, id
-            see :class:`Act`. A class named normal or anomaly means that label unless another is given. An ``id`` that
-            is in the file already changes nothing: what is sent twice counts once.
+            see :class:`~vision_toolkit.data.label_act.Act`. A class named normal or anomaly means that label unless
+            another is given. An ``id`` that is in the file already changes nothing: what is sent twice counts once.
 
         Returns
         -------
@@ -206,8 +137,8 @@ class LabelLog:
         }  # fmt: skip
         data = {key: value for key, value in data.items() if value is not None and (key, value) != ("annotator", "")}
         try:
-            act = _act(data)
-        except _OddError as odd:
+            act = read_act(data)
+        except OddActError as odd:
             raise Invalid(f"This act cannot be kept: {odd}") from None
         if act.undoes is not None:
             self._check_undo(act)
@@ -346,10 +277,10 @@ class LabelLog:
                 "Update vision_toolkit; the file was left as it is."
             )
         try:
-            act = _act(data)
+            act = read_act(data)
             if act.undoes is not None and act.id not in self._acts:
                 self._check_undo(act)
-        except (_OddError, Invalid) as odd:
+        except (OddActError, Invalid) as odd:
             self._odd("odd-line", f"The line was passed over: {odd}")
             return 0
         return self._take(act)
@@ -384,7 +315,7 @@ class LabelLog:
             mine.remove(undone)
             # Nearly always the last: look from the end.
             del stack[next(i for i in range(len(stack) - 1, -1, -1) if stack[i] is undone)]
-        self._opinions[key] = _opinion(mine)
+        self._opinions[key] = opinion_of(mine)
         return 1
 
     # ---------------------------------------------------------------- looking
@@ -401,7 +332,7 @@ class LabelLog:
 
     def opinion(self, source: str, annotator: str = "") -> Opinion:
         """Return what an annotator says of an image."""
-        return self._opinions.get((annotator, source), _NOTHING)
+        return self._opinions.get((annotator, source), Opinion())
 
     def names(self, source: str) -> dict[str, str]:
         """Return the class that each annotator gave an image, of those who gave one."""
@@ -425,7 +356,7 @@ class LabelLog:
         for act in islice(self._last(annotator, within), n):
             mine = left.setdefault(act.source, list(self._counting[annotator, act.source]))
             mine.remove(act)
-            found.append((act, _opinion(mine)))
+            found.append((act, opinion_of(mine)))
         return found
 
     def _last(self, annotator: str, within: Container[str] | None) -> Iterator[Act]:
@@ -520,55 +451,6 @@ class LabelLog:
         place = "in memory only" if self.path is None else self.path.name
         counts = f"{labels} label{'s' * (labels != 1)} of {images} image{'s' * (images != 1)}"
         return f"LabelLog({place}: {counts}{f' by {who}' if who else ''})"
-
-
-class _OddError(Exception):
-    """Say what is wrong with a line."""
-
-
-def _act(data: Any) -> Act:
-    """Check a decoded line and return what it says."""
-    if not isinstance(data, dict) or data.get("v") != VERSION:
-        raise _OddError(f'it is no JSON object with "v": {VERSION}.')
-    action: Any = data.get("action")
-    if action not in get_args(Action):
-        raise _OddError(f"an action is one of {', '.join(map(repr, get_args(Action)))}; {action!r} was given.")
-    for key in ("id", "source"):
-        if not isinstance(data.get(key), str) or not data[key]:
-            raise _OddError(f"{key!r} must be text that is not empty; {data.get(key)!r} was given.")
-    needs = {"label": ("class", str), "flag": ("flagged", bool), "note": ("text", str), "undo": ("undoes", str)}
-    if action in needs:
-        key, kind = needs[action]
-        if not isinstance(data.get(key), kind) or (key == "class" and not data[key]):
-            raise _OddError(f"{action} needs {key!r}; {data.get(key)!r} was given.")
-    if len(data.get("text") or "") > LONGEST_NOTE:
-        raise _OddError(f"a note has at most {LONGEST_NOTE:,} letters; {len(data['text']):,} were given.")
-    label, seconds, who = data.get("label"), data.get("seconds"), data.get("annotator", "")
-    if label is not None and label not in (Label.NORMAL, Label.ANOMALY):
-        raise _OddError(f"a label is 'normal' or 'anomaly'; {label!r} was given.")
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if seconds is not None and not (is_number and math.isfinite(seconds) and seconds >= 0):
-        raise _OddError(f"seconds are a number from 0; {seconds!r} was given.")
-    if not isinstance(who, str) or not isinstance(data.get("time", ""), str):
-        raise _OddError("annotator and time are text.")
-    return Act(
-        data["id"], action, data["source"], who, data.get("time", ""), data.get("class"),
-        None if label is None else Label(label), data.get("flagged"), data.get("text"), data.get("undoes"), seconds,
-    )  # fmt: skip
-
-
-def _opinion(acts: Iterable[Act]) -> Opinion:
-    held = _NOTHING
-    for act in acts:
-        if act.action == "label":
-            held = replace(held, name=act.name, label=act.label, skipped=False)
-        elif act.action == "skip":  # takes a label back: the last word counts
-            held = replace(held, name=None, label=None, skipped=True)
-        elif act.action == "flag":
-            held = replace(held, flagged=bool(act.flagged))
-        elif act.action == "note":
-            held = replace(held, note=act.text or "")
-    return held
 
 
 def _agreed(names: Iterable[str | None]) -> str | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from vision_toolkit.core.entry import Entry
 from vision_toolkit.core.errors import Invalid, NotFound
-from vision_toolkit.data.label_log import LabelLog, Opinion
+from vision_toolkit.data.label_act import Opinion
+from vision_toolkit.data.label_log import LabelLog
 from vision_toolkit.data.manifest import Manifest
 
 __all__ = ["BEHIND", "HISTORY", "LabelQueue", "distinct"]
@@ -102,7 +103,7 @@ class LabelQueue:
         labels
             what classes mean: a mapping of names to labels or None.
         seconds, id
-            see :class:`~vision_toolkit.data.label_log.Act`.
+            see :class:`~vision_toolkit.data.label_act.Act`.
 
         Raises
         ------

@@ -179,6 +179,11 @@ export class Doc {
   }
 
   again(acked) {
+    if (acked < this.acked) {
+      // A kernel that has forgotten this page: sending more would never come to an end.
+      this.trouble = "The kernel began anew. Run the cell again.";
+      return this.tell();
+    }
     this.confirm(acked);
     if (this.pending.length) this.post({ type: "acts", page: this.page, acts: this.pending.slice(0, 400) });
   }

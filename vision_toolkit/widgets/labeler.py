@@ -21,7 +21,8 @@ import traitlets
 from vision_toolkit.core.entry import Entry, Finding, Label
 from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound, VisionError
 from vision_toolkit.data.images import encode_png, read_image, thumbnail
-from vision_toolkit.data.label_log import LabelLog, OnDisagreement, Opinion
+from vision_toolkit.data.label_act import Opinion
+from vision_toolkit.data.label_log import LabelLog, OnDisagreement
 from vision_toolkit.data.manifest import Manifest
 from vision_toolkit.data.preview import Preview, preview
 from vision_toolkit.widgets import wire
