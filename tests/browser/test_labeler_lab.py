@@ -87,6 +87,7 @@ def notebook(harness: ModuleType, chromium: Any, tmp_path: Path) -> Iterator[Not
         context.close()
 
 
+@pytest.mark.slow  # a server, a browser and two kernels: 22 to 29 s on two busy cores
 def test_ten_images_are_labelled_the_kernel_is_killed_and_it_goes_on(notebook: Notebook, tmp_path: Path) -> None:
     root = tmp_path / "root"
     file = root / "labels.jsonl"
