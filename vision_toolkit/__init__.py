@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vision_toolkit.models.model import Model, load
     from vision_toolkit.models.train import train
     from vision_toolkit.plots import contact_sheet, overlay
+    from vision_toolkit.widgets.labeler import Labeler
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "Finding",
     "Invalid",
     "Label",
+    "Labeler",
     "Manifest",
     "Mask",
     "MaskRef",
@@ -88,6 +90,7 @@ _NAMES = {
     "Finding": "vision_toolkit.core.entry:Finding",
     "Invalid": "vision_toolkit.core.errors:Invalid",
     "Label": "vision_toolkit.core.entry:Label",
+    "Labeler": "vision_toolkit.widgets.labeler:Labeler",
     "Manifest": "vision_toolkit.data.manifest:Manifest",
     "Mask": "vision_toolkit.core.mask:Mask",
     "MaskRef": "vision_toolkit.core.entry:MaskRef",
@@ -116,7 +119,7 @@ _NAMES = {
     "train_test_split": "vision_toolkit.curation.split:train_test_split",
     "write_dataset": "vision_toolkit.data.convert:write_dataset",
 }
-_ROOMS = ("core", "curation", "data", "metrics", "models", "plots")
+_ROOMS = ("core", "curation", "data", "metrics", "models", "plots", "widgets")
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and so knows a wrong name when it meets one
 

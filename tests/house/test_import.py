@@ -15,6 +15,8 @@ import pytest
 import vision_toolkit
 
 HEAVY = {
+    "anywidget",
+    "ipywidgets",
     "torch",
     "torchvision",
     "timm",

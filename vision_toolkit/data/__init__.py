@@ -17,7 +17,8 @@
 :mod:`.convert`           outside formats, in and out; :mod:`.formats` has one file for each,
                           :mod:`.shapes` paints and outlines masks
 :mod:`.storage`           path or URI to bytes; files and folders that are never half there
-:mod:`.images`            decode, encode, masks
+:mod:`.images`            decode, encode, masks; :mod:`.preview` makes them fit for a browser
+:mod:`.label_log`         what people say of images, a file that loses nothing; :mod:`.label_act` is a line
 :mod:`.synthetic`         draws the bundled datasets
 ========================  ==========================================================
 """

@@ -580,6 +580,26 @@ class Manifest(Sequence[Entry]):
 
         return self._with(revision.relabel(self.lines(), labels))
 
+    def edit(self, change: Callable[[Entry], Entry]) -> Manifest:
+        """Put every entry through a function; lines that could not be read stay where they are.
+
+        Parameters
+        ----------
+        change
+            returns the entry as it shall be, the one that it was given to leave it.
+
+        Raises
+        ------
+        Invalid
+            if it returns something else.
+
+        Examples
+        --------
+        >>> Manifest([Entry("1.png"), Entry("2.png")]).edit(lambda entry: entry.relabelled("normal"))
+        Manifest(2 images: 2 normal)
+        """
+        return self._with(line if isinstance(line, str) else change(line) for line in self.lines())
+
     def remove(self, which: str | Iterable[str | Entry] | Callable[[Entry], bool]) -> Manifest:
         """Leave images out of the manifest; their files stay.
 

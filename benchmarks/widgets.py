@@ -1,0 +1,149 @@
+"""How long a labeller waits: from a key to the next image, and until the label is on the disk.
+
+    python benchmarks/widgets.py [IMAGES]
+
+A real JupyterLab with a real kernel and a real Chromium on this machine (CHROMIUM=/path/to/it where it is not on the
+PATH); needs the extras ``lab`` and ``test``. JPEG files of three sizes are labelled, two a second: quicker than
+people are. Beside it: the same labels by ``Labeler.label`` in Python, and what the disk itself takes for a line that is
+flushed and synced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
+
+from harness import chromium, jupyter  # the tests start both in the same way
+
+import vision_toolkit as vt
+from vision_toolkit.data.preview import preview
+
+SIZES = {"640 x 480": (480, 640), "2,000 x 1,500": (1500, 2000), "4,000 x 3,000": (3000, 4000)}
+PACE = 0.5  # seconds between keys
+CURRENT = "window.jupyterapp.shell.currentWidget"
+SHOW = 'import vision_toolkit as vt\nvt.Labeler(vt.Manifest.read("parts.manifest"), file="labels.jsonl")'
+# A key, then: until the other image is on the canvas, until the browser painted a frame, until the kernel said that the
+# label is on the disk.
+PRESS = """async () => {
+  const root = document.querySelector('.vt-labeler');
+  const until = async (holds) => { while (!holds()) await new Promise((done) => setTimeout(done)); };
+  await until(() => root.dataset.ready === '1' && root.dataset.pending === '0');
+  if (root.dataset.item === 'null') return null;
+  const item = root.dataset.item, start = performance.now();
+  root.dispatchEvent(new KeyboardEvent('keydown', { key: 'n', bubbles: true }));
+  const there = root.dataset.item !== item && root.dataset.ready === '1';
+  const drawn = performance.now();
+  const frame = new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now()))));
+  await until(() => root.dataset.ready === '1');
+  const shown = there ? drawn : performance.now();
+  await until(() => root.dataset.pending === '0');
+  const kept = performance.now();
+  return [shown - start, Math.max(await frame, shown) - start, kept - start, there];
+}"""
+
+
+def draw(folder: Path, count: int, shape: tuple[int, int]) -> vt.Manifest:
+    """Write images that compress as photographs do."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    small = rng.integers(40, 215, (shape[0] // 8, shape[1] // 8, 3), np.uint8)
+    entries = []
+    for number in range(count):
+        picture = Image.fromarray(np.roll(small, number * 7, axis=1)).resize(shape[::-1], Image.Resampling.BICUBIC)
+        picture.save(folder / f"{number}.jpg", quality=92)
+        entries.append(vt.Entry(f"{number}.jpg", at=str(folder / f"{number}.jpg")))
+    return vt.Manifest(entries)
+
+
+def in_jupyter(browser: Any, folder: Path, manifest: vt.Manifest) -> list[list[float]]:
+    """Label all images in a notebook; return for each key the three times in ms, and whether the image was there."""
+    root = folder / "root"
+    manifest.write(root / "parts.manifest")
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SHOW)], metadata={"kernelspec": kernel})
+    nbformat.write(notebook, root / "label.ipynb")
+    with jupyter("lab", root, folder / "home") as (address, token):
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.goto(f"{address}/lab/tree/label.ipynb?token={token}&reset")
+        ready = f"() => {CURRENT}?.context?.isReady && {CURRENT}.sessionContext?.session?.kernel?.status === 'idle'"
+        page.wait_for_function(ready.replace("window.jupyterapp.shell", "window.jupyterapp?.shell?"), timeout=90_000)
+        page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-cell').then(() => null)")
+        page.wait_for_function("() => document.querySelector('.vt-labeler')?.dataset.ready === '1'", timeout=60_000)
+        times = []
+        while (one := page.evaluate(PRESS)) is not None:
+            times.append(one)
+            page.wait_for_timeout(1000 * PACE)
+        page.evaluate(f"() => {CURRENT}.context.sessionContext.shutdown()")
+        page.close()
+    lines = (root / "labels.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["source"] for line in lines] == [entry.source for entry in manifest]
+    return times
+
+
+def timed(act: Any, count: int) -> list[float]:
+    """Return how long each of so many calls takes, in ms."""
+    times = []
+    for number in range(count):
+        start = time.perf_counter()
+        act(number)
+        times.append(1000 * (time.perf_counter() - start))
+    return times
+
+
+def told(times: list[float]) -> str:
+    """Return median and 95th percentile."""
+    return f"{statistics.median(times):.1f} | {np.percentile(times, 95):.1f}"
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    print(f"{count} images of each size; ms, median | 95th percentile\n")
+    print("| image | prefetched | key to next image drawn | | to its frame | | to label on disk | | encoding | | kB |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    with chromium() as browser:
+        for name, shape in SIZES.items():
+            with tempfile.TemporaryDirectory() as place:
+                manifest = draw(Path(place) / "root", count, shape)
+                encoding = timed(lambda number, manifest=manifest: preview(manifest[number]), min(count, 20))
+                sent = statistics.median(len(preview(entry).data) for entry in manifest[:5]) / 1000
+                times = in_jupyter(browser, Path(place), manifest)
+            drawn, frame, kept, there = (list(column) for column in zip(*times, strict=True))
+            columns = " | ".join(told(column) for column in (drawn, frame, kept, encoding))
+            print(f"| {name} | {sum(there[:-1])} of {count - 1} | {columns} | {sent:.0f} |")
+    print("\n| without a browser | ms | |\n|---|---|---|")
+    with tempfile.TemporaryDirectory() as place:
+        for images in (100, 20_000):
+            manifest = vt.Manifest([vt.Entry(f"{number}.jpg") for number in range(images)])
+            labeler = vt.Labeler(manifest, file=Path(place, f"{images}.jsonl"))
+            print(
+                f"| Labeler.label, {images:,} images | {told(timed(lambda _, one=labeler: one.label('normal'), 100))} |"
+            )
+        memory = vt.Labeler(manifest)
+        print(f"| the same in memory only | {told(timed(lambda _: memory.label('normal'), 100))} |")
+        with Path(place, "plain").open("ab", buffering=0) as file:
+
+            def line(_: int) -> None:
+                file.write(b"x" * 150 + b"\n")
+                os.fsync(file.fileno())
+
+            print(f"| the disk: 150 bytes and fsync | {told(timed(line, 100))} |")
+        start = time.perf_counter()
+        big = vt.Labeler(manifest, file=Path(place, "20000.jsonl"))
+        took = 1000 * (time.perf_counter() - start)
+        print(f"| Labeler made again of 20,000 images, {len(big.label_log)} acts | {took:.0f} | |")
+
+
+if __name__ == "__main__":
+    main()
