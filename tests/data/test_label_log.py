@@ -88,6 +88,21 @@ def test_a_file_cut_anywhere_loses_its_last_line_at_most(
     assert LabelLog(file).acts == kept.acts
 
 
+def test_a_first_line_that_was_cut_after_one_letter_does_not_lock_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "labels.jsonl"
+    file.write_bytes(b"{")
+    LabelLog(file).add("label", "1.png", name="normal")
+    again = LabelLog(file)
+    assert [act.source for act in again.acts] == ["1.png"] and len(again.findings) == 1
+
+
+def test_a_json_file_over_several_lines_is_no_file_of_labels(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text('{\n "a": 1\n}\n')
+    with pytest.raises(Invalid, match="no file of labels"):
+        LabelLog(file)
+
+
 def test_a_line_that_was_cut_off_is_told_and_passed_over(tmp_path: Path) -> None:
     file = tmp_path / "labels.jsonl"
     log = LabelLog(file)

@@ -234,7 +234,7 @@ class LabelLog:
             data += piece
         if not data:
             return 0
-        if self._offset == 0 and not (data.lstrip().startswith(_START) or _START.startswith(data.strip())):
+        if self._offset == 0 and not _is_ours(bytes(data)):
             raise Invalid(
                 f"{self.path} is no file of labels: its first line is {bytes(data[:40])!r}. It was left as it is; name "
                 "another file."
@@ -462,6 +462,13 @@ def _majority(names: Iterable[str | None]) -> str | None:
     counts = Counter(names)
     best = counts.most_common(1)
     return best[0][0] if best and 2 * best[0][1] > counts.total() else None
+
+
+def _is_ours(data: bytes) -> bool:
+    """Say whether a file begins as ours do; its first line may have been cut off, and then the next one tells."""
+    first, *rest = data.lstrip().split(b"\n", 2)
+    torn = _START.startswith(first.strip())
+    return first.startswith(_START) or (torn and (not rest or not rest[0].strip() or rest[0].startswith(_START)))
 
 
 def _sync_folder(folder: Path) -> None:
