@@ -175,6 +175,13 @@ def test_a_type_without_pixels_is_never_predicted(weights):
         assert said[..., 3:].max() < 1e-9
 
 
+def test_the_backbone_in_the_package_can_be_trained_further():
+    found = fit("auto", steps=2)
+    assert "in the package" in found.facts["weights"] and found.stride == 2
+    (said,) = paint_types(found.graph, IMAGES, [0])
+    assert np.allclose(said.sum(axis=2), 1, atol=1e-5)
+
+
 def test_the_caller_may_choose_what_is_held_out(weights):
     found = fit(weights, steps=4, held_out=[[0, 3], [1, 2]])
     assert [trial.positions for trial in found.trials] == [(0, 3), (1, 2)]
