@@ -1,4 +1,4 @@
-"""How long a training of many images takes, and how much memory: it must not grow as the images do.
+"""How long a training of many images takes, and how much memory.
 
     python benchmarks/many.py [WEIGHTS.safetensors] [COUNT ...]
 

@@ -62,8 +62,9 @@ def draw_all(folder: Path, threads: int) -> NDArray[np.uint8]:
 
 def _draw_piece(start: int, size: int, pieces: Path) -> int:
     images = np.stack([draw(number, SIDE) for number in range(start, start + size)])
-    np.save(pieces / "part.npy".replace("part", f"part{start}"), images)
-    os.replace(pieces / f"part{start}.npy", pieces / f"{start:06}.npy")
+    part = pieces / f"part{start}.npy"
+    np.save(part, images)
+    part.replace(pieces / f"{start:06}.npy")
     return start
 
 

@@ -160,13 +160,13 @@ def _plan(text: str) -> _Plan:
 
 def _ours() -> Backbone:
     graph = OURS.read_bytes()
-    facts = _facts(graph)
+    facts = _facts(onnx.load_from_string(graph))
     return Backbone(graph, facts["name"], facts["weights"], facts["licence"], pretrained=True)
 
 
-def _facts(graph: bytes) -> dict[str, str]:
+def _facts(model: onnx.ModelProto) -> dict[str, str]:
     """Return what a graph of ours says of itself."""
-    return {item.key: item.value for item in onnx.load_from_string(graph).metadata_props}
+    return {item.key: item.value for item in model.metadata_props}
 
 
 def _our_network() -> tuple[nn.Module, dict[str, Any]]:
@@ -176,16 +176,17 @@ def _our_network() -> tuple[nn.Module, dict[str, Any]]:
     from onnx import numpy_helper
 
     model = onnx.load_from_string(OURS.read_bytes())
-    facts = {item.key: item.value for item in model.metadata_props}
+    facts = _facts(model)
     network: Any = timm.create_model(facts["timm"], pretrained=False, pad_type=facts["pad_type"])
     without_head(network)
-    state: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for item in model.graph.initializer:
-        name = item.name.removesuffix(HALF).removeprefix("network.").replace("conv_stem.1.", "conv_stem.")
-        state[name] = torch.from_numpy(numpy_helper.to_array(item).astype(np.float32))
-    wanted = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
-    wide = {name.replace("conv_dw.1.", "conv_dw."): value for name, value in state.items()}
-    network.load_state_dict({name: wide[name] for name in wanted}, strict=False)
+        name = item.name.removesuffix(HALF).removeprefix("network.")
+        for padded in ("conv_stem", "conv_dw"):  # each stands behind its padding, see _pad_by_constants
+            name = name.replace(f"{padded}.1.", f"{padded}.")
+        found[name] = torch.from_numpy(numpy_helper.to_array(item).astype(np.float32))
+    wanted = [name for name in network.state_dict() if not name.endswith("num_batches_tracked")]
+    network.load_state_dict({name: found[name] for name in wanted}, strict=False)
     mean, std = (tuple(float(one) for one in facts[name].split()) for name in ("mean", "std"))
     said = {name: facts[name] for name in ("name", "weights", "licence")}
     return network.eval(), said | {"pretrained": True, "mean": mean, "std": std}
