@@ -206,8 +206,8 @@ def called(record: Record) -> str:
     """Return what a row is called."""
     if record["program"] == "peer":
         return f"anomalib PatchCore, coreset {record['ratio']:g}"
-    filters = ", fixed filters" if record["part"] == "g" else ""
-    return f"ours, {record['preset']}{filters}"
+    own = ", own backbone" if record["part"] == "g" else ""
+    return f"ours, {record['preset']}{own}"
 
 
 def grouped(records: Iterable[Record], key: Callable[[Record], tuple[str, ...]]) -> Iterator[tuple[Any, list[Record]]]:
