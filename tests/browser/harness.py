@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -13,8 +15,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import pytest
 
@@ -25,6 +29,134 @@ FLAGS = [
     "--disable-features=OptimizationHints,MediaRouter,Translate", "--no-proxy-server",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]  # fmt: skip
+
+
+SHOTS = os.environ.get("VISION_TOOLKIT_SHOTS")  # a folder for screenshots, to look at them
+HTML = """<!doctype html><html lang=en><title>t</title><link rel=stylesheet href=widget.css>
+<style>body { margin: 8px } body.dark { background: #111; --jp-layout-color1: #111; --jp-layout-color2: #222;
+--jp-ui-font-color1: #ddd; --jp-ui-font-color2: #aaa; --jp-border-color1: #444; --jp-brand-color1: #64b5f6;
+--jp-error-color1: #ef5350 }</style>
+<input id=cell aria-label=cell><div id=app></div><div id=second></div>
+<script type=module>
+import * as module from './widget.js';
+const widget = module.default;
+window.module = module;
+const setup = SETUP, subscribers = [];
+window.line = { up: true, lose: 0, twice: false, sent: [], held: [] };
+window.leaks = [];
+document.addEventListener('keydown', (event) => window.leaks.push(event.key));
+const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+// Buffers of a notebook begin anywhere in a larger one.
+const shifted = (view) => { const b = new Uint8Array(view.byteLength + 7); b.set(new Uint8Array(view.buffer), 5);
+  return new DataView(b.buffer, 5, view.byteLength); };
+window.deliver = (answers) => { for (const [content, buffers] of answers)
+  for (const hear of [...subscribers]) hear(content, buffers.map((one) => shifted(bytes(one)))); };
+const carry = async (content) => deliver(JSON.parse(await window.kernel(JSON.stringify(content))));
+window.model = {
+  get: (name) => (name === '_setup' ? setup : undefined), set() {}, save_changes() {},
+  on(_name, hear) { subscribers.push(hear); },
+  off(_name, hear) { subscribers.splice(subscribers.indexOf(hear), 1); },
+  send(content) {
+    line.sent.push(content);
+    if (!line.up) throw new Error('no connection');
+    if (line.lose > 0 && content.type === 'acts') { line.lose -= 1; return; }
+    if (line.hold) { line.held.push(content); return; }
+    carry(content);
+    if (line.twice) carry(content);
+  },
+};
+window.release = () => { line.hold = false; const held = line.held.splice(0); for (const one of held) carry(one); };
+window.closeAll = widget.initialize({ model });
+window.closeView = widget.render({ model, el: document.getElementById('app') });
+window.second = () => widget.render({ model, el: document.getElementById('second') });
+</script></html>"""
+
+
+class Comm:
+    """Keep what the widget sends until the page fetches it."""
+
+    comm_id = "0"
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def send(self, data: Any = None, metadata: Any = None, buffers: Any = None) -> None:
+        if data["method"] == "custom":
+            held = [base64.b64encode(one).decode() for one in buffers or ()]
+            assert sum(map(len, held)) < 10 * 2**20
+            self.sent.append([data["content"], held])
+
+    def close(self, *_args: Any) -> None: ...
+
+    on_msg = on_close = close
+
+
+class WidgetPage:
+    """A page with a widget in it: a real browser, the real Python half, and a connection in between that can fail."""
+
+    def __init__(self, browser: Any, widget: Any, *, width: int = 900, height: int = 900) -> None:
+        self.widget = widget
+        widget.comm = Comm()
+        self.page = browser.new_page(viewport={"width": width, "height": height})
+        self.errors: list[str] = []
+        self.foreign: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.expose_function("kernel", self.kernel)
+        self.page.route("**/*", self.serve)
+        self.page.goto("http://widget.test/")
+        self.root = self.page.locator(".vt-widget").first
+        self.root.wait_for()
+
+    def serve(self, route: Any) -> None:
+        address = urlparse(route.request.url)
+        files = {
+            "/": ("text/html", HTML.replace("SETUP", json.dumps(self.widget._setup))),
+            "/widget.js": ("text/javascript", self.widget._esm),
+            "/widget.css": ("text/css", self.widget._css),
+            "/favicon.ico": ("image/png", ""),
+        }
+        if address.hostname != "widget.test" or address.path not in files:
+            self.foreign.append(route.request.url)
+        kind, body = files.get(address.path, ("text/plain", ""))
+        route.fulfill(content_type=f"{kind}; charset=utf-8", body=body)
+
+    def pictures(self) -> list[Any]:
+        """Return who makes images beside the kernel's thread."""
+        return [self.widget._pictures]
+
+    def kernel(self, text: str) -> str:
+        data = {"method": "custom", "content": json.loads(text)}
+        self.widget._handle_msg({"content": {"data": data}, "buffers": []})
+        for pictures in self.pictures():
+            wait(list(pictures.making.values()))
+        return self.flush()
+
+    def flush(self) -> str:
+        sent, self.widget.comm.sent = self.widget.comm.sent, []
+        return json.dumps(sent)
+
+    def told(self) -> None:
+        """Deliver what Python sent by itself."""
+        self.page.evaluate("(text) => deliver(JSON.parse(text))", self.flush())
+
+    def settled(self) -> None:
+        self.page.wait_for_function("() => document.querySelector('.vt-widget').dataset.pending === '0'")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def status(self) -> str:
+        return str(self.root.locator(".vt-status").inner_text())
+
+    def shot(self, name: str) -> None:
+        if SHOTS:
+            self.page.screenshot(path=f"{SHOTS}/{name}.png")
+
+    def close(self) -> None:
+        self.page.close()
+        assert self.errors == []
+        assert self.foreign == [], "nothing is asked for off-site"
 
 
 def chromium_path() -> str:
