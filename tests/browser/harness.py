@@ -13,13 +13,15 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import nbformat
 import pytest
 
 FLAGS = [
@@ -183,7 +185,7 @@ def chromium() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def jupyter(app: str, root: Path, home: Path) -> Iterator[tuple[str, str]]:
-    """Serve a folder by ``lab`` on a free port, with folders of its own; give its address and token."""
+    """Serve a folder by ``lab`` or ``notebook``, or a notebook by ``voila``, on a free port; give address and token."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -199,16 +201,22 @@ def jupyter(app: str, root: Path, home: Path) -> Iterator[tuple[str, str]]:
     news = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     news.parent.mkdir(parents=True)
     news.write_text('{"fetchNews": "false", "checkForUpdates": false}')  # a pop-up would cover the page
-    command = [
-        sys.executable, "-m", "jupyter", app, "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}",
-        f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly",
-    ]  # fmt: skip
+    if app == "voila":
+        command = [sys.executable, "-m", "voila", str(root), "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]
+        ready = f"http://127.0.0.1:{port}/voila/static/voila.js"
+    else:
+        exposed = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}[app]
+        command = [
+            sys.executable, "-m", "jupyter", app, "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}",
+            f"--IdentityProvider.token={token}", f"--{exposed}.expose_app_in_browser=True", "--LabApp.news_url=None",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly",
+        ]  # fmt: skip
+        ready = f"http://127.0.0.1:{port}/api/status?token={token}"
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
-            _wait(f"http://127.0.0.1:{port}/api/status?token={token}", server, home / "server.log")
+            _wait(ready, server, home / "server.log")
             yield f"http://127.0.0.1:{port}", token
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -224,8 +232,84 @@ def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     for _ in range(900):
         if server.poll() is not None:
             raise RuntimeError(f"Jupyter ended: {log.read_text()[-2000:]}")
-        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
-            if answer.status == 200:
-                return
-        time.sleep(0.1)
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except urllib.error.HTTPError:
+            return  # an answer too
+        except OSError:
+            time.sleep(0.1)
     raise RuntimeError(f"Jupyter did not start: {log.read_text()[-2000:]}")
+
+
+CURRENT = "window.jupyterapp?.shell?.currentWidget"
+
+
+class Notebook:
+    """A notebook in JupyterLab or Notebook 7, driven by its own commands and real keys."""
+
+    def __init__(self, page: Any, app: str, address: str, token: str) -> None:
+        self.page = page
+        self.foreign: list[str] = []
+        ours = (address, address.replace("http", "ws"), "data:", "blob:")
+        page.on("request", lambda request: request.url.startswith(ours) or self.foreign.append(request.url))
+        place = "lab/tree" if app == "lab" else "notebooks"
+        page.goto(f"{address}/{place}/book.ipynb?token={token}&reset")
+        self.idle()
+        self.widget = page.locator(".vt-widget")
+
+    def idle(self) -> None:
+        kernel = f"{CURRENT}?.sessionContext?.session?.kernel"
+        self.page.wait_for_function(
+            f"() => {CURRENT}?.context?.isReady && {kernel}?.status === 'idle'"
+            f" && {kernel}?.connectionStatus === 'connected'",
+            timeout=90_000,
+        )
+
+    def command(self, name: str) -> None:
+        self.page.evaluate("(name) => window.jupyterapp.commands.execute(name).then(() => null)", name)
+
+    def run(self, *cells: int) -> None:
+        for cell in cells:
+            self.page.evaluate(f"(cell) => {{ {CURRENT.replace('?.', '.')}.content.activeCellIndex = cell; }}", cell)
+            self.command("notebook:run-cell")
+
+    def cells(self) -> list[str]:
+        return list(self.page.evaluate(f"() => {CURRENT}.content.widgets.map((cell) => cell.model.sharedModel.source)"))
+
+    def shows(self, item: int, *, place: str = ".vt-widget") -> None:
+        """Wait until the widget shows an image, and everything that was done is kept."""
+        self.page.wait_for_function(
+            "([place, item]) => { const root = document.querySelector(place);"
+            " return root?.dataset.item === item && root.dataset.ready === '1' && root.dataset.pending === '0'; }",
+            arg=[place, str(item)],
+            timeout=60_000,
+        )
+
+    def shot(self, name: str) -> None:
+        if SHOTS:
+            self.page.screenshot(path=f"{SHOTS}/{name}.png")
+
+
+@contextlib.contextmanager
+def notebook(app: str, browser: Any, place: Path, cells: Sequence[str], **size: int) -> Iterator[Notebook]:
+    """Open a new notebook of some cells, book.ipynb in the folder root of ``place``, in ``lab`` or ``notebook``."""
+    write_notebook(place, cells)
+    with jupyter(app, place / "root", place / "home") as (address, token):
+        context = browser.new_context(viewport={"width": 1280, "height": 1000} | size)
+        page = context.new_page()
+        yield Notebook(page, app, address, token)
+        page.evaluate(f"() => {CURRENT}?.context?.sessionContext?.shutdown()")
+        context.close()
+
+
+def write_notebook(place: Path, cells: Sequence[str]) -> Path:
+    """Write a notebook of some cells, book.ipynb in the folder root of ``place``."""
+    root = place / "root"
+    root.mkdir(exist_ok=True)
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    made = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(text) for text in cells], metadata={"kernelspec": kernel}
+    )
+    nbformat.write(made, root / "book.ipynb")
+    return root / "book.ipynb"

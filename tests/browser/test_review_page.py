@@ -275,10 +275,7 @@ def test_what_cannot_be_judged_or_shown_is_told(opened: Any, parts: Any, model: 
     page.press("ArrowRight", "ArrowRight", "ArrowRight", "n")
     assert "cannot be shown" in page.status()
     page.shot("broken_review")
-    assert (
-        page.root.locator(".vt-tile").nth(3).inner_text().startswith("The image")
-        or "no score" in page.root.inner_text()
-    )
+    assert "no score" in page.root.locator(".vt-tile").nth(3).inner_text()
 
 
 def test_keys_stay_in_the_widget_and_it_can_be_read_aloud(opened: Any, review: Review) -> None:
