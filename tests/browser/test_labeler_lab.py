@@ -9,8 +9,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
-
 import vision_toolkit as vt
 from vision_toolkit.data.label_log import LabelLog
 
@@ -24,7 +22,6 @@ _ = pathlib.Path("pid.txt").write_text(str(os.getpid()))
 SHOW = 'labeler = vt.Labeler(manifest, file="labels.jsonl", annotator="ann")\nlabeler'
 
 
-@pytest.mark.slow  # a server, a browser and two kernels: 22 to 29 s on two busy cores
 def test_ten_images_are_labelled_the_kernel_is_killed_and_it_goes_on(
     harness: ModuleType, chromium: Any, tmp_path: Path
 ) -> None:

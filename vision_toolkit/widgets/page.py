@@ -18,9 +18,9 @@ __all__ = ["PageWidget", "module", "style"]
 _HERE = Path(__file__).parent
 
 
-def module(name: str) -> str:
-    """Return the ES module of a widget: what all pages share (page.js), then its own."""
-    return "".join((_HERE / one).read_text(encoding="utf-8") for one in ("page.js", name))
+def module(*names: str) -> str:
+    """Return the ES module of a widget: what all pages share (page.js), then its own files."""
+    return "".join((_HERE / one).read_text(encoding="utf-8") for one in ("page.js", *names))
 
 
 def style(name: str) -> str:

@@ -12,14 +12,11 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from vision_toolkit.core.entry import Entry, Finding, Label
+from vision_toolkit.core.entry import Finding, Label
 from vision_toolkit.core.errors import Invalid, NotFound, VisionError
-from vision_toolkit.core.mask import BACKGROUND
 from vision_toolkit.core.prediction import Prediction, Task
-from vision_toolkit.data.images import read_mask
 from vision_toolkit.data.label_log import LabelLog
 from vision_toolkit.data.manifest import Manifest
-from vision_toolkit.data.preview import preview
 from vision_toolkit.data.storage import local_path
 from vision_toolkit.metrics import scores
 from vision_toolkit.metrics.counts import Counts
@@ -28,12 +25,11 @@ from vision_toolkit.metrics.intervals import answered_proportion, f1_interval, p
 from vision_toolkit.metrics.thresholds import Rule, choose_threshold
 from vision_toolkit.models.model import Model, load
 from vision_toolkit.models.progress import Progress, told
-from vision_toolkit.plots import overlay
 from vision_toolkit.widgets import wire
 from vision_toolkit.widgets.label_queue import distinct
-from vision_toolkit.widgets.layers import heat_layer, mask_layer, outline_layer
+from vision_toolkit.widgets.looks import Looks
 from vision_toolkit.widgets.page import PageWidget, module, style
-from vision_toolkit.widgets.pictures import Pictures, Shown, contact_png, title_of
+from vision_toolkit.widgets.pictures import Pictures, Shown, contact_png
 from vision_toolkit.widgets.verdicts import NONE, TICKS, TRUTH, from_evaluation, from_model, tick_of
 
 if TYPE_CHECKING:
@@ -41,8 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Review"]
 
-_TILE = 192
-"""Pixels of the longer side of a small picture."""
 _PART = 4_000_000
 """Most bytes of one message with numbers of all images."""
 _PICTURES = 6
@@ -110,7 +104,7 @@ class Review(PageWidget):
     1
     """
 
-    _esm = module("review.js")
+    _esm = module("board.js", "review.js")
     _css = style("review.css")
     n_changed = traitlets.Int(0).tag(sync=True)
 
@@ -162,7 +156,6 @@ class Review(PageWidget):
         self._given = manifest
         self._entries = entries
         self._items = {entry.source: item for item, entry in enumerate(entries)}
-        self._side = side
         self.annotator = annotator or ""
         self.label_log = LabelLog(file)
         self._export = self._where(export)
@@ -172,8 +165,9 @@ class Review(PageWidget):
         self._before = np.array([TRUTH[entry.label] for entry in entries], np.uint8)
         self._state = np.array([self._state_of(item) for item in range(len(entries))], np.uint8)
         self._own = self._tick = tick_of(own)
-        self._pictures = Pictures(self._small, lambda item, made: self._post_image(item, made, large=False))
-        self._closer = Pictures(self._large, lambda item, made: self._post_image(item, made, large=True))
+        self._looks = Looks(self._verdicts, self.model, side=side)
+        self._pictures = Pictures(self._looks.small, lambda item, made: self._post_image(item, made, large=False))
+        self._closer = Pictures(self._looks.large, lambda item, made: self._post_image(item, made, large=True))
         if prevalence is None:
             prevalence = getattr(self.model, "info", {}).get("prevalence") or self._share()
         costs = {"miss": miss, "reject": reject, "share": prevalence}
@@ -460,14 +454,7 @@ class Review(PageWidget):
             tick = int(self._verdicts.ticks[item])
             score = "" if tick == NONE else f", {tick / TICKS:.2f}"
             said.append((self._entries[item], f"{_WORDS[str(outcomes[item])]}{score}"))
-        return contact_png(said, self._laid)
-
-    def _laid(self, entry: Entry, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Lay over an image what the model sees in it."""
-        if self.model is None:
-            return pixels
-        said = next(iter(self.model.predict_all([entry])))
-        return overlay(pixels, map=None if said.mask is not None else said.map, mask=said.mask)
+        return contact_png(said, self._looks.laid)
 
     # ---------------------------------------------------------------- the page
 
@@ -549,37 +536,6 @@ class Review(PageWidget):
             (self._closer if large else self._pictures).want(item)
             return
         self._post_image(item, f"There is no image number {item}; there are {len(self._entries)}.", large=large)
-
-    def _small(self, item: int) -> Shown:
-        made = preview(self._entries[item], side=_TILE)
-        layers = self._verdicts.layers[item]
-        facts = {"media": made.media_type, "kinds": list(layers), "title": title_of(self._entries[item].source)}
-        return Shown(facts, [made.data, *layers.values()])
-
-    def _large(self, item: int) -> Shown:
-        entry = self._entries[item]
-        made = preview(entry, side=self._side)
-        layers = dict(self._verdicts.layers[item])
-        areas: dict[str, list[float | None]] = {}
-        if self.model is not None and self._verdicts.ticks[item] != NONE:
-            said = next(iter(self.model.predict_all([entry])))
-            if said.map is not None:
-                layers["heat"] = heat_layer(said.map, side=self._side)
-            if said.mask is not None and said.mask.ids.any():
-                layers["mask"] = mask_layer(said.mask, side=self._side)
-            if said.mask is not None:
-                areas = {name: [area, None] for name, area in said.areas().items() if name != BACKGROUND}
-        if entry.mask is not None and entry.types:
-            truth = read_mask(entry.mask, size=made.original)
-            layers["truth"] = outline_layer(truth, side=self._side)
-            for name, area in truth.areas().items():
-                if name != BACKGROUND:
-                    areas.setdefault(name, [None, None])[1] = area
-        facts = {
-            "media": made.media_type, "kinds": list(layers), "title": title_of(entry.source),
-            "original": list(made.original), "areas": areas,
-        }  # fmt: skip
-        return Shown(facts, [made.data, *layers.values()])
 
     def _post_image(self, item: int, made: Shown | str, *, large: bool) -> None:
         told = {"type": "image", "item": item, "large": large}
