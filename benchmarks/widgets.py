@@ -1,11 +1,12 @@
-"""How long a labeller waits: from a key to the next image, and until the label is on the disk.
+"""How long people wait: for the next image, until a label is on the disk, for the numbers under a slider.
 
     python benchmarks/widgets.py [IMAGES]
 
 A real JupyterLab with a real kernel and a real Chromium on this machine (CHROMIUM=/path/to/it where it is not on the
 PATH); needs the extras ``lab`` and ``test``. JPEG files of three sizes are labelled, two a second: quicker than
-people are. Beside it: the same labels by ``Labeler.label`` in Python, and what the disk itself takes for a line that is
-flushed and synced.
+people are. Then a review of many images, in Chromium without a notebook: the slider is moved to 200 places; *here* is
+until the counts, scores, cost and order of all images are new in the page, *frame* until the browser painted it. Then
+``Labeler.label`` in Python, and what the disk itself takes for a line that is flushed and synced.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 
-from harness import chromium, jupyter  # the tests start both in the same way
+from harness import WidgetPage, chromium, jupyter  # the tests start them in the same way
 
 import vision_toolkit as vt
 from vision_toolkit.data.preview import preview
@@ -52,6 +53,59 @@ PRESS = """async () => {
   const kept = performance.now();
   return [shown - start, Math.max(await frame, shown) - start, kept - start, there];
 }"""
+
+
+SLIDE = """async (places) => {
+  const root = document.querySelector('.vt-review');
+  const slider = root.querySelector('.vt-threshold input');
+  const taken = [];
+  for (const place of places) {
+    const start = performance.now();
+    slider.value = place;
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
+    const here = performance.now();
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    taken.push([here - start, performance.now() - start]);
+  }
+  return taken;
+}"""
+
+
+class Graded:
+    """A model that gives the n-th image the n-th score."""
+
+    threshold = 0.5
+
+    def __init__(self, scores: Any) -> None:
+        self.scores = scores
+
+    def at(self, threshold: float) -> Graded:
+        """Return itself; nothing is kept here."""
+        assert threshold
+        return self
+
+    def predict_all(self, sources: Any, *, batch: int = 32) -> Any:
+        """Predict by number."""
+        assert batch
+        task = vt.Task.CLASSIFICATION
+        return (vt.Prediction(task, score=float(self.scores[int(one.source)]), threshold=0.5) for one in sources)
+
+
+def slide(browser: Any, images: int) -> tuple[float, float, list[list[float]]]:
+    """Review so many scores; return how long making the review and filling the page takes, s, and each move, ms."""
+    rng = np.random.default_rng(0)
+    labels = [vt.Label.ANOMALY if rng.random() < 0.1 else vt.Label.NORMAL for _ in range(images)]
+    manifest = vt.Manifest([vt.Entry(str(number), label) for number, label in enumerate(labels)])
+    start = time.perf_counter()
+    review = vt.Review(Graded(rng.random(images)), manifest, progress=False)
+    made = time.perf_counter() - start
+    start = time.perf_counter()
+    page = WidgetPage(browser, review, width=1100, height=1000)
+    page.page.wait_for_function("() => document.querySelector('.vt-counts').textContent.includes('images')")
+    filled = time.perf_counter() - start
+    moves = page.page.evaluate(SLIDE, [int(place) for place in rng.integers(0, 10_001, 200)])
+    page.close()
+    return made, filled, moves
 
 
 def draw(folder: Path, count: int, shape: tuple[int, int]) -> vt.Manifest:
@@ -122,6 +176,12 @@ def main() -> None:
             drawn, frame, kept, there = (list(column) for column in zip(*times, strict=True))
             columns = " | ".join(told(column) for column in (drawn, frame, kept, encoding))
             print(f"| {name} | {sum(there[:-1])} of {count - 1} | {columns} | {sent:.0f} |")
+        print("\n| images in a review | made, s | page filled, s | slider, here | | frame | |")
+        print("|---|---|---|---|---|---|---|")
+        for images in (1_000, 20_000, 200_000):
+            made, filled, moves = slide(browser, images)
+            here, frame = (list(column) for column in zip(*moves, strict=True))
+            print(f"| {images:,} | {made:.1f} | {filled:.1f} | {told(here)} | {told(frame)} |")
     print("\n| without a browser | ms | |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
         for images in (100, 20_000):

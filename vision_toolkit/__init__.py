@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vision_toolkit.models.train import train
     from vision_toolkit.plots import contact_sheet, overlay
     from vision_toolkit.widgets.labeler import Labeler
+    from vision_toolkit.widgets.review import Review
 
 __version__ = "0.1.0"
 
@@ -56,6 +57,7 @@ __all__ = [
     "NotFound",
     "Prediction",
     "Region",
+    "Review",
     "Settings",
     "Tag",
     "Task",
@@ -98,6 +100,7 @@ _NAMES = {
     "NotFound": "vision_toolkit.core.errors:NotFound",
     "Prediction": "vision_toolkit.core.prediction:Prediction",
     "Region": "vision_toolkit.core.entry:Region",
+    "Review": "vision_toolkit.widgets.review:Review",
     "Settings": "vision_toolkit.core.settings:Settings",
     "Tag": "vision_toolkit.core.entry:Tag",
     "Task": "vision_toolkit.core.prediction:Task",

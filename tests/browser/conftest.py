@@ -22,9 +22,12 @@ def _load(name: str) -> ModuleType:
     return sys.modules[name]
 
 
+_harness = _load("harness")
+
+
 @pytest.fixture(scope="session")
 def harness() -> ModuleType:
-    return _load("harness")
+    return _harness
 
 
 @pytest.fixture(scope="session")

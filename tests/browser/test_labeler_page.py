@@ -5,14 +5,10 @@ The connection can be slow, break, and lose or repeat what it carries.
 
 from __future__ import annotations
 
-import base64
-import json
-import os
+import sys
 from collections.abc import Iterator
-from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import numpy as np
 import pytest
@@ -24,108 +20,15 @@ from vision_toolkit.data import Manifest
 from vision_toolkit.data.label_log import LabelLog
 from vision_toolkit.widgets.labeler import Labeler
 
-WIDGETS = Path(vt.__file__).parent / "widgets"
-SHOTS = os.environ.get("VISION_TOOLKIT_SHOTS")  # a folder for screenshots, to look at them
-HTML = """<!doctype html><html lang=en><title>t</title><link rel=stylesheet href=labeler.css>
-<style>body { margin: 8px } body.dark { background: #111; --jp-layout-color1: #111; --jp-layout-color2: #222;
---jp-ui-font-color1: #ddd; --jp-ui-font-color2: #aaa; --jp-border-color1: #444; --jp-brand-color1: #64b5f6;
---jp-error-color1: #ef5350 }</style>
-<input id=cell aria-label=cell><div id=app></div><div id=second></div>
-<script type=module>
-import widget, { Doc, replay } from './labeler.js';
-window.replay = replay;
-const setup = SETUP, subscribers = [];
-window.line = { up: true, lose: 0, twice: false, sent: [], held: [] };
-window.leaks = [];
-document.addEventListener('keydown', (event) => window.leaks.push(event.key));
-const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
-// Buffers of a notebook begin anywhere in a larger one.
-const shifted = (view) => { const b = new Uint8Array(view.byteLength + 7); b.set(new Uint8Array(view.buffer), 5);
-  return new DataView(b.buffer, 5, view.byteLength); };
-window.deliver = (answers) => { for (const [content, buffers] of answers)
-  for (const hear of [...subscribers]) hear(content, buffers.map((one) => shifted(bytes(one)))); };
-const carry = async (content) => deliver(JSON.parse(await window.kernel(JSON.stringify(content))));
-window.model = {
-  get: (name) => (name === '_setup' ? setup : undefined), set() {}, save_changes() {},
-  on(_name, hear) { subscribers.push(hear); },
-  off(_name, hear) { subscribers.splice(subscribers.indexOf(hear), 1); },
-  send(content) {
-    line.sent.push(content);
-    if (!line.up) throw new Error('no connection');
-    if (line.lose > 0 && content.type === 'acts') { line.lose -= 1; return; }
-    if (line.hold) { line.held.push(content); return; }
-    carry(content);
-    if (line.twice) carry(content);
-  },
-};
-window.release = () => { line.hold = false; const held = line.held.splice(0); for (const one of held) carry(one); };
-window.closeAll = widget.initialize({ model });
-window.closeView = widget.render({ model, el: document.getElementById('app') });
-window.second = () => widget.render({ model, el: document.getElementById('second') });
-</script></html>"""
+harness = sys.modules["harness"]  # loaded by conftest.py: this folder is no package
 
 
-class Comm:
-    """Keep what the widget sends until the page fetches it."""
-
-    comm_id = "0"
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-
-    def send(self, data: Any = None, metadata: Any = None, buffers: Any = None) -> None:
-        if data["method"] == "custom":
-            held = [base64.b64encode(one).decode() for one in buffers or ()]
-            assert sum(map(len, held)) < 10 * 2**20
-            self.sent.append([data["content"], held])
-
-    def close(self, *_args: Any) -> None: ...
-
-    on_msg = on_close = close
-
-
-class Page:
+class Page(harness.WidgetPage):
     """A browser page with a labeler in it."""
 
-    def __init__(self, browser: Any, labeler: Labeler, *, width: int = 900, height: int = 900) -> None:
-        self.labeler = labeler
-        labeler.comm = Comm()
-        self.page = browser.new_page(viewport={"width": width, "height": height})
-        self.errors: list[str] = []
-        self.foreign: list[str] = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.expose_function("kernel", self.kernel)
-        self.page.route("**/*", self.serve)
-        self.page.goto("http://widget.test/")
-        self.root = self.page.locator(".vt-labeler").first
-        self.root.wait_for()
-
-    def serve(self, route: Any) -> None:
-        address = urlparse(route.request.url)
-        files = {
-            "/": ("text/html", HTML.replace("SETUP", json.dumps(self.labeler._setup))),
-            "/labeler.js": ("text/javascript", (WIDGETS / "labeler.js").read_text(encoding="utf-8")),
-            "/labeler.css": ("text/css", (WIDGETS / "labeler.css").read_text(encoding="utf-8")),
-            "/favicon.ico": ("image/png", ""),
-        }
-        if address.hostname != "widget.test" or address.path not in files:
-            self.foreign.append(route.request.url)
-        kind, body = files.get(address.path, ("text/plain", ""))
-        route.fulfill(content_type=f"{kind}; charset=utf-8", body=body)
-
-    def kernel(self, text: str) -> str:
-        data = {"method": "custom", "content": json.loads(text)}
-        self.labeler._handle_msg({"content": {"data": data}, "buffers": []})
-        wait(list(self.labeler._making.values()))  # images are made beside
-        return self.flush()
-
-    def flush(self) -> str:
-        sent, self.labeler.comm.sent = self.labeler.comm.sent, []
-        return json.dumps(sent)
-
-    def told(self) -> None:
-        """Deliver what Python sent by itself."""
-        self.page.evaluate("(text) => deliver(JSON.parse(text))", self.flush())
+    @property
+    def labeler(self) -> Labeler:
+        return self.widget
 
     def shows(self, item: int | str | None) -> None:
         want = "null" if item is None else str(item)
@@ -135,23 +38,9 @@ class Page:
             arg=want,
         )
 
-    def settled(self) -> None:
-        self.page.wait_for_function("() => document.querySelector('.vt-labeler').dataset.pending === '0'")
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
     def start(self) -> None:
         self.shows(0)
         self.root.focus()
-
-    def status(self) -> str:
-        return str(self.root.locator(".vt-status").inner_text())
-
-    def shot(self, name: str) -> None:
-        if SHOTS:
-            self.page.screenshot(path=f"{SHOTS}/{name}.png")
 
 
 @pytest.fixture(scope="module")
@@ -175,9 +64,7 @@ def opened(chromium: Any) -> Iterator[Any]:
 
     yield open_page
     for one in pages:
-        one.page.close()
-        assert one.errors == []
-        assert one.foreign == [], "nothing is asked for off-site"
+        one.close()
 
 
 def drawn(folder: Path, count: int, side: int = 32) -> Manifest:
@@ -230,7 +117,7 @@ def test_buttons_do_what_keys_do_and_keep_the_focus(opened: Any, biscuits: Manif
     page.start()
     page.root.get_by_role("button", name="scratch").click()
     page.shows(1)
-    assert page.page.evaluate("document.activeElement.className") == "vt-labeler"
+    assert page.page.evaluate("document.activeElement.className") == "vt-widget vt-labeler"
     page.press("g")
     page.shows(2)
     page.root.get_by_role("button", name="undo").click()
@@ -252,7 +139,7 @@ def test_a_note_is_typed_without_labelling(opened: Any, biscuits: Manifest, file
     page.settled()
     page.press("Enter", "x", "Escape")
     page.shows(0)
-    assert page.page.evaluate("document.activeElement.className") == "vt-labeler"
+    assert page.page.evaluate("document.activeElement.className") == "vt-widget vt-labeler"
     assert [act.action for act in page.labeler.label_log.acts] == ["note"]
     assert page.labeler.opinions[biscuits[0].source].note == "annan u f 1 2 z"
     assert page.page.evaluate("leaks") == []

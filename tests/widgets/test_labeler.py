@@ -64,7 +64,7 @@ class Wire:
         before = len(self.labeler.comm.sent)
         data = {"method": "custom", "content": content}
         self.labeler._handle_msg({"content": {"data": data}, "buffers": []})
-        wait(list(self.labeler._making.values()))  # images are made beside
+        wait(list(self.labeler._pictures.making.values()))  # images are made beside
         return [message for message, _ in self.labeler.comm.sent[before:]]
 
     def say(self, kind: str, **more: Any) -> list[dict]:

@@ -327,7 +327,7 @@ class Model:
         from html import escape
 
         facts: Mapping[str, Any] = {
-            "task": f"{self.task} {', '.join(self.types)}",
+            "task": f"{self.task}: {', '.join(self.types)}" if self.types else str(self.task),
             "verdict": self.info["verdict"]["why"],
             "backbone": f"{self.info['backbone']['name']}, weights: {self.info['backbone']['weights']}",
             "threshold": f"{self.threshold:.3f} ({self.info['threshold_rule']})",

@@ -5,10 +5,17 @@
 :mod:`.label_queue`       which image comes next, and what the page is told
 :mod:`.ordering`          in which order images are labelled
 :mod:`.key_map`           which key does what
-:mod:`.wire`              what the page may say, checked
+:mod:`.review`            ``Review``: look at verdicts, mend labels, move the threshold; review.js, review.css
+:mod:`.verdicts`          what a model said of many images, as numbers that are counted in no time; board.js in the page
+:mod:`.looks`             how an image of a review looks, small and large
+:mod:`.layers`            what is laid over an image
+:mod:`.page`              what every widget does with messages; page.js and page.css begin every page
+:mod:`.pictures`          images for pages, made beside the kernel's own thread
+:mod:`.wire`              what a page may say, checked
 ========================  ==========================================================
 """
 
 from vision_toolkit.widgets.labeler import Labeler
+from vision_toolkit.widgets.review import Review
 
-__all__ = ["Labeler"]
+__all__ = ["Labeler", "Review"]

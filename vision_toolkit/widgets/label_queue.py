@@ -10,6 +10,7 @@ from vision_toolkit.core.errors import Invalid, NotFound
 from vision_toolkit.data.label_act import Opinion
 from vision_toolkit.data.label_log import LabelLog
 from vision_toolkit.data.manifest import Manifest
+from vision_toolkit.widgets.pictures import title_of
 
 __all__ = ["BEHIND", "HISTORY", "LabelQueue", "distinct"]
 
@@ -227,8 +228,8 @@ class LabelQueue:
         }  # fmt: skip
 
     def _shown(self, item: int) -> dict[str, Any]:
-        source = self.entries[item].source.replace("\\", "/").rstrip("/")
-        return {"title": source.rpartition("/")[2][-120:], "place": self.places[item]} | _facts(self.opinion(item))
+        title = title_of(self.entries[item].source)
+        return {"title": title, "place": self.places[item]} | _facts(self.opinion(item))
 
 
 def _facts(held: Opinion) -> dict[str, Any]:

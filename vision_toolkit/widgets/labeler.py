@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import io
 import os
-import threading
-import uuid
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import numpy as np
 import traitlets
 
 from vision_toolkit.core.entry import Entry, Finding, Label
-from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound, VisionError
-from vision_toolkit.data.images import encode_png, read_image, thumbnail
+from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound
 from vision_toolkit.data.label_act import Opinion
 from vision_toolkit.data.label_log import LabelLog, OnDisagreement
 from vision_toolkit.data.manifest import Manifest
-from vision_toolkit.data.preview import Preview, preview
+from vision_toolkit.data.preview import preview
 from vision_toolkit.widgets import wire
 from vision_toolkit.widgets.key_map import check_classes, class_keys, command_keys
 from vision_toolkit.widgets.label_queue import LabelQueue, distinct
 from vision_toolkit.widgets.ordering import Embed, Predicting, check_order, doubtful, ordered
+from vision_toolkit.widgets.page import PageWidget, module, style
+from vision_toolkit.widgets.pictures import Pictures, Shown, contact_png
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 __all__ = ["Labeler"]
 
-_HELD = 48
-"""Previews that are kept encoded, for pages that are reloaded and for undo."""
-_ENCODERS = 2
-"""Threads that make images ready for the page."""
 _PICTURES = 6
 """Images of the picture that remains when the kernel is gone."""
 
 
-class Labeler(anywidget.AnyWidget):
+class Labeler(PageWidget):
     """Label images with keys, in JupyterLab, Notebook 7 or Voila; every key is a method too.
 
     Show it as the last line of a cell, click it, and press the key of a class: its first letter, or its number. ``u``
@@ -97,9 +86,8 @@ class Labeler(anywidget.AnyWidget):
     Manifest(3 images: 2 normal, 1 unlabelled)
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
-    _setup = traitlets.Dict().tag(sync=True)
+    _esm = module("labeler.js")
+    _css = style("labeler.css")
     n_labelled = traitlets.Int(0).tag(sync=True)
 
     def __init__(
@@ -135,20 +123,12 @@ class Labeler(anywidget.AnyWidget):
         self._queue = LabelQueue(
             entries, ordered(entries, order, seed=seed, model=model, embed=embed), self.label_log, self.annotator
         )
-        self._previews: OrderedDict[int, Preview | str] = OrderedDict()
-        self._making: dict[int, Future[None]] = {}
-        self._lock = threading.Lock()
-        self._encoders = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="labeler")
-        self._kept: dict[str, int] = {}  # by page: up to which number its acts are kept
-        self.last_error: str | None = None
-        super().__init__(_setup=self._what_pages_need(), n_labelled=self._queue.counts()["labelled"])
-        self.on_msg(self._on_message)
+        self._pictures = Pictures(self._shown, self._post_image)
+        super().__init__(self._what_pages_need(), n_labelled=self._queue.counts()["labelled"])
 
     def _what_pages_need(self) -> dict[str, Any]:
         keys = class_keys(self.classes)
         return {
-            "v": wire.PROTOCOL,
-            "id": uuid.uuid4().hex,
             "classes": [
                 {"name": name, "keys": keys[name], "label": None if label is None else str(label)}
                 for name, label in self._meanings.items()
@@ -329,125 +309,52 @@ class Labeler(anywidget.AnyWidget):
 
     def _picture(self) -> str:
         """Draw what remains in the notebook when the kernel is gone: some images and what was said of them, a PNG."""
-        from vision_toolkit.plots import contact_sheet
-
         place = 0 if self._queue.current is None else self._queue.places[self._queue.current]
         start = max(0, min(place - _PICTURES // 2, len(self._queue.order) - _PICTURES))
-        pictures, titles = [], []
+        said = []
         for item in self._queue.order[start : start + _PICTURES]:
-            entry, held = self._queue.entries[item], self._queue.opinion(item)
-            try:
-                pictures.append(thumbnail(read_image(entry), 200))
-            except VisionError:
-                pictures.append(np.full((150, 200, 3), 200, np.uint8))
-            said = held.name or ("skipped" if held.skipped else "to do")
-            titles.append(f"{entry.source.replace(chr(92), '/').rpartition('/')[2]}\n{said}")
-        file = io.BytesIO()
-        sheet = contact_sheet(pictures, titles=titles, columns=min(3, len(pictures)), width=7.0)
-        sheet.savefig(file, format="png", dpi=64, metadata={"Software": None})
-        rough = read_image(file.getvalue()) & np.uint8(0xF0)  # 16 steps a colour: a notebook is to stay small
-        return base64.b64encode(encode_png(rough | rough >> np.uint8(4))).decode("ascii")
+            held = self._queue.opinion(item)
+            said.append((self._queue.entries[item], held.name or ("skipped" if held.skipped else "to do")))
+        return contact_png(said)
 
     # ---------------------------------------------------------------- the page
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """Answer a page; whatever it says, no error reaches the user's notebook."""
-        try:
-            message = wire.read_message(content)
-        except Invalid as error:
-            self._complain("message", str(error))
-            return
-        try:
-            if isinstance(message, wire.Hello):
-                self.label_log.refresh()
-                self._queue.settle()
-                self._tell(message.page)
-            elif isinstance(message, wire.Want):
-                for item in message.items:
-                    self._send_image(item)
-            else:
-                self._take(message)
-        except VisionError as error:  # of the file: the page keeps its acts and sends them again
-            self._complain("file", str(error))
-        except Exception as error:  # noqa: BLE001 (a mistake of ours must neither be lost nor stop the labelling)
-            self._complain("bug", f"{type(error).__name__}: {error}")
+    def _greet(self, page: str) -> None:
+        self.label_log.refresh()
+        self._queue.settle()
+        self._tell(page)
 
-    def _take(self, message: wire.Acts) -> None:
-        kept = self._kept.get(message.page, 0)
-        if message.acts and message.acts[0].seq > kept + 1:
-            self._post({"type": "gap", "page": message.page, "acked": kept})
-            return
-        refused = []
-        try:
-            for act in message.acts:
-                if act.seq <= kept:
-                    continue  # sent again, because the answer was lost
-                try:
-                    value = self._known(act.value) if act.action == "label" else act.value
-                    self._queue.act(
-                        act.action, act.item, value,
-                        labels=self._meanings, seconds=act.seconds, id=f"{message.page}-{act.seq}",
-                    )  # fmt: skip
-                except (NotFound, Invalid) as error:
-                    refused.append(str(error))
-                kept = act.seq
-        finally:
-            self._kept[message.page] = kept
-        self._tell(message.page, refused)
+    def _take_act(self, act: wire.PageAct, *, id: str) -> None:
+        if isinstance(act.value, int) and not isinstance(act.value, bool):
+            raise Invalid(f"A labeler knows no act {act.action!r}.")
+        value = self._known(act.value) if act.action == "label" else act.value
+        self._queue.act(act.action, act.item, value, labels=self._meanings, seconds=act.seconds, id=id)
 
     def _tell(self, page: str | None = None, refused: Sequence[str] = ()) -> None:
-        """Send what there is to show; ``page`` learns up to which number its acts are kept."""
         path, odd = self.label_log.path, self.label_log.findings
-        self._post(self._queue.plan(self._prefetch) | {
-            "type": "plan", "page": page, "acked": self._kept.get(page or "", 0), "refused": list(refused),
-            "file": None if path is None else path.name, "annotator": self.annotator,
+        self._post(self._acked(page, refused) | self._queue.plan(self._prefetch) | {
+            "type": "plan", "file": None if path is None else path.name, "annotator": self.annotator,
             "told": [str(finding) for finding in odd[-3:]],
         })  # fmt: skip
-        if refused:
-            self.last_error = refused[-1]
         self.n_labelled = self._queue.counts()["labelled"]
 
-    def _send_image(self, item: int) -> None:
-        if item >= len(self._queue.entries):
-            there = len(self._queue.entries)
-            self._post({"type": "image", "item": item, "error": f"There is no image number {item}; there are {there}."})
+    def _send_image(self, item: int, *, large: bool) -> None:  # noqa: ARG002 (all are)
+        if item < len(self._queue.entries):
+            self._pictures.want(item)
             return
-        with self._lock:
-            made = self._previews.get(item)
-            if made is None and item not in self._making:
-                # Beside the kernel's own thread, which is to answer keys meanwhile.
-                self._making[item] = self._encoders.submit(self._make_preview, item)
-        if made is not None:
-            self._post_image(item, made)
+        there = len(self._queue.entries)
+        self._post_image(item, f"There is no image number {item}; there are {there}.")
 
-    def _make_preview(self, item: int) -> None:
-        try:
-            made: Preview | str = preview(self._queue.entries[item], side=self._side)
-        except VisionError as error:
-            made = str(error)
-        except Exception as error:  # noqa: BLE001 (whatever a broken file does to a decoder, the page is answered)
-            made = f"The image cannot be read: {type(error).__name__}: {error}"
-        with self._lock:
-            self._previews[item] = made
-            while len(self._previews) > _HELD:
-                self._previews.popitem(last=False)
-        self._post_image(item, made)
-        with self._lock:
-            del self._making[item]
+    def _shown(self, item: int) -> Shown:
+        made = preview(self._queue.entries[item], side=self._side)
+        facts = {"media": made.media_type, "width": made.width, "height": made.height, "original": list(made.original)}
+        return Shown(facts, [made.data])
 
-    def _post_image(self, item: int, made: Preview | str) -> None:
+    def _post_image(self, item: int, made: Shown | str) -> None:
         if isinstance(made, str):
             self._post({"type": "image", "item": item, "error": made})
-            return
-        facts = {"media": made.media_type, "width": made.width, "height": made.height, "original": list(made.original)}
-        self._post({"type": "image", "item": item, **facts}, [made.data])
-
-    def _complain(self, code: str, text: str) -> None:
-        self.last_error = text
-        self._post({"type": "error", "code": code, "text": text})
-
-    def _post(self, message: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-        self.send(_sendable({"v": wire.PROTOCOL} | message), buffers)
+        else:
+            self._post({"type": "image", "item": item} | made.facts, made.buffers)
 
 
 def _meanings(classes: Any) -> tuple[tuple[str, ...], dict[str, Label | None]]:
@@ -463,15 +370,6 @@ def _meanings(classes: Any) -> tuple[tuple[str, ...], dict[str, Label | None]]:
             raise Invalid(f"A class called {name!r} means {name!r}; {label!r} was given.")
         meanings[name] = Label(label) if known else None
     return names, meanings
-
-
-def _sendable(value: Any) -> Any:
-    """Replace what no browser reads: halves of letters, from names of files that were no UTF-8."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, dict):
-        return {key: _sendable(one) for key, one in value.items()}
-    return [_sendable(one) for one in value] if isinstance(value, list) else value
 
 
 def _kind(value: Any) -> str:

@@ -1,9 +1,10 @@
 """What the page of a widget may say, checked before anything is done with it.
 
 Every message has a version ``v`` and a ``type``. From the page: ``hello`` (a page is there), ``want`` (images that it
-lacks) and ``acts`` (what somebody did, numbered from 1 in each page and sent again until acknowledged). To the page:
-``plan`` (all that it shows, and the number up to which acts are kept), ``image``, ``gap`` (numbers are missing),
-``error``.
+lacks), ``acts`` (what somebody did, numbered from 1 in each page and sent again until acknowledged), and of a review
+``at`` (where the threshold slider stands; the last word counts) and ``rule`` (choose a threshold). To the page:
+``plan``, or ``board`` and ``news`` of a review (all that it shows, and the number up to which acts are kept),
+``image``, ``gap`` (numbers are missing), ``error``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from typing import Any
 
 from vision_toolkit.core.errors import Invalid
 
-__all__ = ["MOST_ACTS", "MOST_WANTED", "PROTOCOL", "Acts", "Hello", "PageAct", "Want", "read_message"]
+__all__ = [
+    "MOST_ACTS", "MOST_WANTED", "PROTOCOL", "Acts", "At", "Choose", "Hello", "Message", "PageAct", "Want",
+    "read_message",
+]  # fmt: skip
 
 PROTOCOL = 1
 """The version of the messages."""
@@ -24,7 +28,12 @@ MOST_ACTS = 500
 """Most acts of one message."""
 MOST_WANTED = 64
 """Most images of one message."""
-_NEEDS = {"label": ("name", str), "flag": ("on", bool), "note": ("text", str), "skip": None, "undo": None, "go": None}
+_NEEDS = {
+    "label": ("name", str), "flag": ("on", bool), "note": ("text", str), "skip": None, "undo": None, "go": None,
+    "keep": ("tick", int), "export": None,
+}  # fmt: skip
+_OF_NO_IMAGE = ("keep", "export")
+_LONGEST_RULE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +45,35 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """Ask for images, by their numbers in the queue's list."""
+    """Ask for images, by their numbers in the widget's list; ``large`` is one to look at closely."""
 
     items: tuple[int, ...]
+    large: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Say where the threshold slider stands, in ten-thousandths."""
+
+    tick: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """Ask for the threshold that a rule chooses, where anomalies have this share."""
+
+    rule: str
+    prevalence: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class PageAct:
-    """Hold one thing that somebody did in the page; ``value`` is a class, a flag or a note."""
+    """Hold one thing that somebody did in the page; ``value`` is a class, a flag, a note or a threshold."""
 
     seq: int
     action: str
     item: int | None
-    value: str | bool | None = None
+    value: str | bool | int | None = None
     seconds: float | None = None
 
 
@@ -60,7 +85,10 @@ class Acts:
     acts: tuple[PageAct, ...]
 
 
-def read_message(content: Any) -> Hello | Want | Acts:
+Message = Hello | Want | Acts | At | Choose
+
+
+def read_message(content: Any) -> Message:
     """Return what a page said.
 
     Raises
@@ -85,13 +113,18 @@ def read_message(content: Any) -> Hello | Want | Acts:
     if kind == "hello":
         return Hello(_page(content))
     if kind == "want":
-        return Want(tuple(_whole(item, "item") for item in _listed(content, "items", MOST_WANTED)))
+        items = tuple(_whole(item, "item") for item in _listed(content, "items", MOST_WANTED))
+        return Want(items, content.get("large") is True)
     if kind == "acts":
         acts = tuple(_act(one) for one in _listed(content, "acts", MOST_ACTS))
         if any(after.seq != before.seq + 1 for before, after in pairwise(acts)):
             raise Invalid("The acts of a message are numbered one after the other.")
         return Acts(_page(content), acts)
-    raise Invalid(f"A message is of type 'hello', 'want' or 'acts'; {_shown(kind)} came.")
+    if kind == "at":
+        return At(_tick(content.get("tick")))
+    if kind == "rule":
+        return Choose(*_rule(content))
+    raise Invalid(f"A message is of type 'hello', 'want', 'acts', 'at' or 'rule'; {_shown(kind)} came.")
 
 
 def _act(one: Any) -> PageAct:
@@ -99,14 +132,35 @@ def _act(one: Any) -> PageAct:
     if not isinstance(action, str) or action not in _NEEDS:
         raise Invalid(f"An act is an object with an action ({', '.join(_NEEDS)}); {_shown(one)} came.")
     seq, item = _whole(one.get("seq"), "seq", least=1), one.get("item")
-    if action != "undo" or item is not None:
+    if action in _OF_NO_IMAGE:
+        item = None
+    elif action != "undo" or item is not None:
         item = _whole(item, "item")
     value = None
     if need := _NEEDS[action]:
         value = one.get(need[0])
         if not isinstance(value, need[1]):
             raise Invalid(f"{action} needs {need[0]!r}; {_shown(value)} came.")
+    if action == "keep":
+        value = _tick(value)
     return PageAct(seq, action, item, value, _seconds(one.get("seconds")))
+
+
+def _tick(value: Any) -> int:
+    tick = _whole(value, "tick")
+    if tick > 10_000:
+        raise Invalid(f"tick goes from 0 to 10,000; {_shown(value)} came.")
+    return tick
+
+
+def _rule(content: Mapping[str, Any]) -> tuple[str, float | None]:
+    rule, share = content.get("rule"), content.get("prevalence")
+    if not isinstance(rule, str) or len(rule) > _LONGEST_RULE:
+        raise Invalid(f"A rule is text of at most {_LONGEST_RULE} letters; {_shown(rule)} came.")
+    number = isinstance(share, int | float) and not isinstance(share, bool)
+    if share is not None and not number:
+        raise Invalid(f"prevalence is a number; {_shown(share)} came.")
+    return rule, share
 
 
 def _seconds(value: Any) -> float | None:
