@@ -19,6 +19,7 @@
 :mod:`.storage`           path or URI to bytes; files and folders that are never half there
 :mod:`.images`            decode, encode, masks; :mod:`.preview` makes them fit for a browser
 :mod:`.label_log`         what people say of images, a file that loses nothing; :mod:`.label_act` is a line
+:mod:`.working_copy`      a manifest that is worked on, in a file of its own
 :mod:`.synthetic`         draws the bundled datasets
 ========================  ==========================================================
 """

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from vision_toolkit.core.entry import Entry
-from vision_toolkit.core.errors import Conflict, Invalid, NotFound
+from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound
 from vision_toolkit.data.manifest import Manifest
-from vision_toolkit.data.storage import local_path
+from vision_toolkit.data.storage import is_local, local_path
 
 __all__ = ["WorkingCopy"]
 
@@ -46,9 +46,7 @@ class WorkingCopy:
         self.path: Path | None = None if file is None else local_path(file).absolute()
         self._given = {entry.source: entry for entry in manifest}
         if len(self._given) < len(manifest):
-            raise Invalid(
-                "Each image is to be in the manifest once; `manifest.check()` tells which one is there twice."
-            )
+            raise Invalid("Each image is to be in the manifest once; `manifest.check()` tells which is there twice.")
         self._manifest = manifest
         self._mine = False
         if self.path is not None and self.path.exists():
@@ -57,11 +55,11 @@ class WorkingCopy:
     def _go_on(self, path: Path) -> None:
         kept = Manifest.read(path)
         # A source may be spelled anew in the file, as it is found from its folder.
-        places = {entry.location: source for source, entry in self._given.items()}
+        places = {_place(entry): source for source, entry in self._given.items()}
         found = {
             source: entry
             for entry in kept
-            if (source := entry.source if entry.source in self._given else places.get(entry.location)) is not None
+            if (source := entry.source if entry.source in self._given else places.get(_place(entry))) is not None
         }
         if not found:
             raise Conflict(f"{path} is no manifest of these images; it was left as it is. Name another file.")
@@ -113,7 +111,15 @@ class WorkingCopy:
         self.entry(entry.source)
         changed = self._manifest.edit(lambda one: entry if one.source == entry.source else one)
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise Failed(f"{self.path.parent} cannot be made: {error.strerror or error}.") from error
             changed.write(self.path, overwrite=self._mine)
             self._mine = True
         self._manifest = changed
+
+
+def _place(entry: Entry) -> str:
+    """Return where an image lies, spelled in one way."""
+    return os.path.abspath(local_path(entry.location)) if is_local(entry.location) else entry.location
