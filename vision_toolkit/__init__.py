@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vision_toolkit.models.train import train
     from vision_toolkit.plots import contact_sheet, overlay
     from vision_toolkit.widgets.labeler import Labeler
+    from vision_toolkit.widgets.mask_painter import MaskPainter
     from vision_toolkit.widgets.review import Review
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ __all__ = [
     "Labeler",
     "Manifest",
     "Mask",
+    "MaskPainter",
     "MaskRef",
     "Model",
     "NotFound",
@@ -95,6 +97,7 @@ _NAMES = {
     "Labeler": "vision_toolkit.widgets.labeler:Labeler",
     "Manifest": "vision_toolkit.data.manifest:Manifest",
     "Mask": "vision_toolkit.core.mask:Mask",
+    "MaskPainter": "vision_toolkit.widgets.mask_painter:MaskPainter",
     "MaskRef": "vision_toolkit.core.entry:MaskRef",
     "Model": "vision_toolkit.models.model:Model",
     "NotFound": "vision_toolkit.core.errors:NotFound",

@@ -53,18 +53,22 @@ const shifted = (view) => { const b = new Uint8Array(view.byteLength + 7); b.set
   return new DataView(b.buffer, 5, view.byteLength); };
 window.deliver = (answers) => { for (const [content, buffers] of answers)
   for (const hear of [...subscribers]) hear(content, buffers.map((one) => shifted(bytes(one)))); };
-const carry = async (content) => deliver(JSON.parse(await window.kernel(JSON.stringify(content))));
+const text = (buffer) => { let all = ''; for (const byte of new Uint8Array(buffer)) all += String.fromCharCode(byte);
+  return btoa(all); };
+const carry = async ([content, buffers]) =>
+  deliver(JSON.parse(await window.kernel(JSON.stringify(content), buffers.map(text))));
 window.model = {
   get: (name) => (name === '_setup' ? setup : undefined), set() {}, save_changes() {},
   on(_name, hear) { subscribers.push(hear); },
   off(_name, hear) { subscribers.splice(subscribers.indexOf(hear), 1); },
-  send(content) {
+  send(content, _callbacks, buffers = []) {
+    const both = [content, buffers];
     line.sent.push(content);
     if (!line.up) throw new Error('no connection');
     if (line.lose > 0 && content.type === 'acts') { line.lose -= 1; return; }
-    if (line.hold) { line.held.push(content); return; }
-    carry(content);
-    if (line.twice) carry(content);
+    if (line.hold) { line.held.push(both); return; }
+    carry(both);
+    if (line.twice) carry(both);
   },
 };
 window.release = () => { line.hold = false; const held = line.held.splice(0); for (const one of held) carry(one); };
@@ -126,9 +130,10 @@ class WidgetPage:
         """Return who makes images beside the kernel's thread."""
         return [self.widget._pictures]
 
-    def kernel(self, text: str) -> str:
+    def kernel(self, text: str, buffers: Sequence[str]) -> str:
         data = {"method": "custom", "content": json.loads(text)}
-        self.widget._handle_msg({"content": {"data": data}, "buffers": []})
+        received = [memoryview(base64.b64decode(one)) for one in buffers]
+        self.widget._handle_msg({"content": {"data": data}, "buffers": received})
         for pictures in self.pictures():
             wait(list(pictures.making.values()))
         return self.flush()

@@ -48,6 +48,7 @@ class WorkingCopy:
         if len(self._given) < len(manifest):
             raise Invalid("Each image is to be in the manifest once; `manifest.check()` tells which is there twice.")
         self._manifest = manifest
+        self._changes: dict[str, Entry] = {}  # by source: what is no longer as it was given
         self._mine = False
         if self.path is not None and self.path.exists():
             self._go_on(self.path)
@@ -69,6 +70,7 @@ class WorkingCopy:
             return replace(entry, label=mine.label, tags=mine.tags, regions=mine.regions, mask=mine.mask)
 
         self._manifest = self._manifest.edit(as_kept)
+        self._changes = {entry.source: entry for entry in self._manifest if self._given[entry.source] != entry}
         self._mine = True
         if not self.changed:
             raise Conflict(
@@ -84,7 +86,7 @@ class WorkingCopy:
     @property
     def changed(self) -> tuple[str, ...]:
         """Return the sources of the entries that are no longer as they were given."""
-        return tuple(entry.source for entry in self._manifest if self._given[entry.source] != entry)
+        return tuple(source for source in self._given if source in self._changes)
 
     def entry(self, source: str) -> Entry:
         """Return an entry as it is now.
@@ -96,7 +98,7 @@ class WorkingCopy:
         """
         if source not in self._given:
             raise NotFound(f"There is no image {source!r} in the manifest.")
-        return next(entry for entry in self._manifest if entry.source == source)
+        return self._changes.get(source, self._given[source])
 
     def put(self, entry: Entry) -> None:
         """Replace the entry of the same source; it is on the disk when this returns.
@@ -115,9 +117,12 @@ class WorkingCopy:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise Failed(f"{self.path.parent} cannot be made: {error.strerror or error}.") from error
-            changed.write(self.path, overwrite=self._mine)
+            changed.write(self.path, overwrite=self._mine, relocate=True)
             self._mine = True
         self._manifest = changed
+        self._changes[entry.source] = entry
+        if self._given[entry.source] == entry:
+            del self._changes[entry.source]
 
 
 def _place(entry: Entry) -> str:

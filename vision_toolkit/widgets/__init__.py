@@ -9,6 +9,8 @@
 :mod:`.verdicts`          what a model said of many images, as numbers that are counted in no time; board.js in the page
 :mod:`.looks`             how an image of a review looks, small and large
 :mod:`.layers`            what is laid over an image
+:mod:`.mask_painter`      ``MaskPainter``: paint masks of anomaly types; mask_painter.js, mask_painter.css
+:mod:`.raster`            what paints on a mask; raster.js does the same in the page, pixel for pixel
 :mod:`.page`              what every widget does with messages; page.js and page.css begin every page
 :mod:`.pictures`          images for pages, made beside the kernel's own thread
 :mod:`.wire`              what a page may say, checked
@@ -16,6 +18,7 @@
 """
 
 from vision_toolkit.widgets.labeler import Labeler
+from vision_toolkit.widgets.mask_painter import MaskPainter
 from vision_toolkit.widgets.review import Review
 
-__all__ = ["Labeler", "Review"]
+__all__ = ["Labeler", "MaskPainter", "Review"]

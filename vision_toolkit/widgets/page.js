@@ -6,6 +6,7 @@ const PROTOCOL = 1;
 const FIRST_RETRY = 1500;
 const LONGEST_RETRY = 30000;
 const MOST_ACTS = 400; // of one message
+const MOST_BYTES = 6_000_000; // a notebook's server closes the connection at 10 MiB
 const MOST_WANTED = 64;
 const WAIT = "Waiting for the kernel …";
 
@@ -49,9 +50,9 @@ class Connection {
     this.images.clear();
   }
 
-  post(message) {
+  post(message, buffers) {
     try {
-      this.model.send({ v: PROTOCOL, ...message });
+      this.model.send({ v: PROTOCOL, ...message }, undefined, buffers);
     } catch {
       // The connection is gone; the timer tries again.
     }
@@ -62,7 +63,7 @@ class Connection {
   act(action, item, more = {}) {
     const act = { seq: ++this.seq, action, item, ...more };
     this.pending.push(act);
-    this.post({ type: "acts", page: this.page, acts: [act] });
+    this.postActs([act]);
     this.refresh();
     this.schedule();
   }
@@ -72,7 +73,7 @@ class Connection {
     this.timer = setTimeout(() => {
       this.timer = null;
       if (!this.ready) this.post({ type: "hello", page: this.page });
-      if (this.pending.length) this.postPending();
+      if (this.pending.length) this.postActs(this.pending);
       this.late = this.pending.length > 0 || !this.ready;
       this.asked.clear();
       if (this.ready) this.ask();
@@ -82,8 +83,17 @@ class Connection {
     }, this.retry);
   }
 
-  postPending() {
-    this.post({ type: "acts", page: this.page, acts: this.pending.slice(0, MOST_ACTS) });
+  /** Send acts, as many as a message holds; the bytes of an act travel beside it. */
+  postActs(acts) {
+    const [sent, buffers] = [[], []];
+    let size = 0;
+    for (const { bytes, ...act } of acts.slice(0, MOST_ACTS)) {
+      size += bytes?.length ?? 0;
+      if (sent.length && size > MOST_BYTES) break;
+      sent.push(bytes ? { ...act, buffer: buffers.length } : act);
+      if (bytes) buffers.push(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    }
+    this.post({ type: "acts", page: this.page, acts: sent }, buffers);
   }
 
   // --- what the kernel says
@@ -126,7 +136,7 @@ class Connection {
       return this.tell();
     }
     this.confirm(acked);
-    if (this.pending.length) this.postPending();
+    if (this.pending.length) this.postActs(this.pending);
   }
 
   // --- images
@@ -153,8 +163,7 @@ class Connection {
     let found = { error };
     if (!error) {
       try {
-        const [bitmap, ...layers] = await Promise.all(buffers.map((view, at) => decode(view, at ? "image/png" : media)));
-        found = { ...facts, bitmap, layers };
+        found = { ...facts, ...(await this.unpack(buffers, media, facts)) };
       } catch {
         found = { error: "The browser cannot decode this image." };
       }
@@ -174,6 +183,12 @@ class Connection {
       }
     }
     this.tell();
+  }
+
+  /** Turn the buffers of an image into what is drawn: the picture, then what is laid over it. */
+  async unpack(buffers, media) {
+    const [bitmap, ...layers] = await Promise.all(buffers.map((view, at) => decode(view, at ? "image/png" : media)));
+    return { bitmap, layers };
   }
 
   // --- views

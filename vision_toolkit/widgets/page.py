@@ -74,9 +74,9 @@ class PageWidget(anywidget.AnyWidget):
 
     # ---------------------------------------------------------------- messages
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+    def _on_message(self, _widget: Any, content: Any, buffers: Any) -> None:
         try:
-            message = wire.read_message(content)
+            message = wire.read_message(content, buffers or ())
         except Invalid as error:
             self._complain("message", str(error))
             return

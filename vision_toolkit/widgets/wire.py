@@ -10,7 +10,7 @@ lacks), ``acts`` (what somebody did, numbered from 1 in each page and sent again
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -30,7 +30,7 @@ MOST_WANTED = 64
 """Most images of one message."""
 _NEEDS = {
     "label": ("name", str), "flag": ("on", bool), "note": ("text", str), "skip": None, "undo": None, "go": None,
-    "keep": ("tick", int), "export": None,
+    "keep": ("tick", int), "export": None, "stroke": ("op", str), "start": ("type", str),
 }  # fmt: skip
 _OF_NO_IMAGE = ("keep", "export")
 _LONGEST_RULE = 200
@@ -68,13 +68,19 @@ class Choose:
 
 @dataclass(frozen=True, slots=True)
 class PageAct:
-    """Hold one thing that somebody did in the page; ``value`` is a class, a flag, a note or a threshold."""
+    """Hold one thing that somebody did in the page.
+
+    ``value`` is a class, a flag, a note or a threshold; of a stroke ``"paint"``, ``"undo"`` or ``"redo"``, ``box`` its
+    left, top, width and height in pixels, and ``data`` the pixels.
+    """
 
     seq: int
     action: str
     item: int | None
     value: str | bool | int | None = None
     seconds: float | None = None
+    box: tuple[int, int, int, int] | None = None
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +94,8 @@ class Acts:
 Message = Hello | Want | Acts | At | Choose
 
 
-def read_message(content: Any) -> Message:
-    """Return what a page said.
+def read_message(content: Any, buffers: Sequence[Any] = ()) -> Message:
+    """Return what a page said; bytes that belong to it come in ``buffers``.
 
     Raises
     ------
@@ -116,7 +122,7 @@ def read_message(content: Any) -> Message:
         items = tuple(_whole(item, "item") for item in _listed(content, "items", MOST_WANTED))
         return Want(items, content.get("large") is True)
     if kind == "acts":
-        acts = tuple(_act(one) for one in _listed(content, "acts", MOST_ACTS))
+        acts = tuple(_act(one, buffers) for one in _listed(content, "acts", MOST_ACTS))
         if any(after.seq != before.seq + 1 for before, after in pairwise(acts)):
             raise Invalid("The acts of a message are numbered one after the other.")
         return Acts(_page(content), acts)
@@ -127,7 +133,7 @@ def read_message(content: Any) -> Message:
     raise Invalid(f"A message is of type 'hello', 'want', 'acts', 'at' or 'rule'; {_shown(kind)} came.")
 
 
-def _act(one: Any) -> PageAct:
+def _act(one: Any, buffers: Sequence[Any]) -> PageAct:
     action = one.get("action") if isinstance(one, Mapping) else None
     if not isinstance(action, str) or action not in _NEEDS:
         raise Invalid(f"An act is an object with an action ({', '.join(_NEEDS)}); {_shown(one)} came.")
@@ -143,7 +149,26 @@ def _act(one: Any) -> PageAct:
             raise Invalid(f"{action} needs {need[0]!r}; {_shown(value)} came.")
     if action == "keep":
         value = _tick(value)
+    if action == "stroke":
+        if value not in ("paint", "undo", "redo"):
+            raise Invalid(f"A stroke paints, or is an undo or a redo; {_shown(value)} came.")
+        return PageAct(seq, action, item, value, box=_box(one.get("box")), data=_data(one.get("buffer"), buffers))
     return PageAct(seq, action, item, value, _seconds(one.get("seconds")))
+
+
+def _box(value: Any) -> tuple[int, int, int, int]:
+    if not isinstance(value, list) or len(value) != 4:
+        raise Invalid(f"A box is left, top, width and height; {_shown(value)} came.")
+    left, top = (_whole(one, "a corner of a box") for one in value[:2])
+    width, height = (_whole(one, "a side of a box", least=1) for one in value[2:])
+    return left, top, width, height
+
+
+def _data(place: Any, buffers: Sequence[Any]) -> bytes:
+    number = _whole(place, "buffer")
+    if number >= len(buffers):
+        raise Invalid(f"Buffer {number} of {len(buffers)} did not come.")
+    return bytes(buffers[number])
 
 
 def _tick(value: Any) -> int:
