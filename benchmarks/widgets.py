@@ -6,7 +6,8 @@ A real JupyterLab with a real kernel and a real Chromium on this machine (CHROMI
 PATH); needs the extras ``lab`` and ``test``. JPEG files of three sizes are labelled, two a second: quicker than
 people are. Then a review of many images, in Chromium without a notebook: the slider is moved to 200 places; *here* is
 until the counts, scores, cost and order of all images are new in the page, *frame* until the browser painted it. Then
-``Labeler.label`` in Python, and what the disk itself takes for a line that is flushed and synced.
+strokes of 100 pixels, 20 moves each, on masks of four sizes: what the slowest move takes, until mask and manifest are on
+the disk and confirmed, until an undo is seen, and what one stroke weighs on the wire. Then ``Labeler.label`` in Python, and what the disk itself takes for a line that is flushed and synced.
 """
 
 from __future__ import annotations
@@ -108,6 +109,63 @@ def slide(browser: Any, images: int) -> tuple[float, float, list[list[float]]]:
     return made, filled, moves
 
 
+STROKE = """async ([from, to]) => {
+  const root = document.querySelector('.vt-painter'), stage = root.querySelector('.vt-stage');
+  const box = stage.getBoundingClientRect(), [left, top] = root.dataset.offset.split(',').map(Number);
+  const zoom = Number(root.dataset.zoom), taken = [];
+  const more = { pointerId: 7, pointerType: 'mouse', isPrimary: true, bubbles: true, cancelable: true };
+  const send = (type, [x, y], buttons) => stage.dispatchEvent(new PointerEvent(type, { ...more,
+    clientX: box.left + left + x * zoom, clientY: box.top + top + y * zoom, button: type === 'pointermove' ? -1 : 0, buttons }));
+  stage.setPointerCapture = () => {};
+  const settled = async () => { while (root.dataset.pending !== '0') await new Promise((done) => setTimeout(done)); };
+  await settled();
+  const start = performance.now();
+  send('pointerdown', from, 1);
+  for (let step = 1; step <= 20; step += 1) {
+    const before = performance.now();
+    send('pointermove', [0, 1].map((at) => from[at] + ((to[at] - from[at]) * step) / 20), 1);
+    taken.push(performance.now() - before);
+  }
+  const up = performance.now();
+  send('pointerup', to, 0);
+  await settled();
+  const kept = performance.now() - up;
+  const undo = performance.now();
+  root.dispatchEvent(new KeyboardEvent('keydown', { key: 'u', bubbles: true }));
+  const back = performance.now() - undo;
+  await settled();
+  return [Math.max(...taken), kept, back];
+}"""
+
+
+def paint(browser: Any, folder: Path, side: int) -> tuple[float, list[list[float]], float]:
+    """Paint strokes of 100 pixels; return how long the first sight takes, s, each stroke in ms, and bytes of one."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(40, 215, (side // 8, side // 8, 3), np.uint8)
+    Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).save(folder / "part.jpg", quality=90)
+    entry = vt.Entry("part.jpg", at=str(folder / "part.jpg"))
+    painter = vt.MaskPainter(vt.Manifest([entry]), ["scratch"], file=folder / f"{side}.manifest")
+    painter.paint((rng.random((side, side)) < 1e-4).astype(np.uint8))
+    start = time.perf_counter()
+    page = WidgetPage(browser, painter, width=1100, height=1000)
+    page.page.wait_for_function("() => document.querySelector('.vt-painter').dataset.ready === '1'")
+    seen = time.perf_counter() - start
+    sizes: list[int] = []
+    taken = painter._take_stroke
+
+    def weighed(item: int, act: Any) -> None:
+        sizes.append(len(act.data))
+        taken(item, act)
+
+    painter._take_stroke = weighed  # type: ignore[method-assign]
+    times = []
+    for number in range(20):
+        y = side * (number + 1) / 22
+        times.append(page.page.evaluate(STROKE, [[side / 4, y], [side / 4 + 100, y + 5]]))
+    page.close()
+    return seen, times, statistics.median(sizes)
+
+
 def draw(folder: Path, count: int, shape: tuple[int, int]) -> vt.Manifest:
     """Write images that compress as photographs do."""
     folder.mkdir()
@@ -182,6 +240,13 @@ def main() -> None:
             made, filled, moves = slide(browser, images)
             here, frame = (list(column) for column in zip(*moves, strict=True))
             print(f"| {images:,} | {made:.1f} | {filled:.1f} | {told(here)} | {told(frame)} |")
+        print("\n| a mask to paint | seen, s | one move, ms | | stroke on the disk, ms | | undo seen, ms | | bytes |")
+        print("|---|---|---|---|---|---|---|---|---|")
+        for side in (512, 1024, 2048, 4096):
+            with tempfile.TemporaryDirectory() as place:
+                seen, times, size = paint(browser, Path(place), side)
+            columns = " | ".join(told(list(column)) for column in zip(*times, strict=True))
+            print(f"| {side} x {side} | {seen:.1f} | {columns} | {size:.0f} |")
     print("\n| without a browser | ms | |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
         for images in (100, 20_000):

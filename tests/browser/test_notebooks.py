@@ -7,10 +7,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import vision_toolkit as vt
-from vision_toolkit.data import Manifest
+from vision_toolkit.data import Manifest, read_mask
 from vision_toolkit.data.label_log import LabelLog
 
 MODEL = """
@@ -126,3 +127,68 @@ def test_a_page_for_others_labels_and_reviews(
     _, test = vt.train_test_split(vt.load_dataset("biscuit"))
     corrected = Manifest.read(tmp_path / "root" / "labels-corrected.manifest")
     assert sum(one.label != other.label for one, other in zip(corrected, test, strict=True)) == 1
+
+
+PAINT = """
+import vision_toolkit as vt
+biscuits = vt.load_dataset("biscuit")
+good, faulty = biscuits.filter(label="normal")[:12], biscuits.filter(lambda entry: entry.types == ("smear",))[:6]
+blank = vt.Manifest([vt.Entry(entry.source, at=entry.location) for entry in faulty])
+painter = vt.MaskPainter(blank, {"smear": "#23A436"}, file="painted.manifest")
+painter
+"""
+TRAIN = """
+whole = good + painter.manifest
+model = vt.train(whole, weights=None, preset="fast", progress=False)
+print([finding.rule for finding in whole.check() if finding.severity == "error"], model.types)
+model.predict(faulty[0]).show(faulty[0])
+"""
+
+
+def test_masks_painted_with_the_mouse_train_a_model(harness: ModuleType, chromium: Any, tmp_path: Path) -> None:
+    faulty = vt.load_dataset("biscuit").filter(lambda entry: entry.types == ("smear",))[:6]
+    with harness.notebook("lab", chromium, tmp_path, [PAINT, TRAIN], height=1300) as notebook:
+        page = notebook.page
+        notebook.run(0)
+        notebook.shows(0)
+        before = notebook.cells()
+        painter = page.locator(".vt-painter")
+        for item, entry in enumerate(faulty):
+            notebook.shows(item)
+            ids = read_mask(entry.mask).ids
+            rows, columns = np.nonzero(ids)
+            box = painter.locator(".vt-stage").bounding_box()
+            zoom = float(str(painter.get_attribute("data-zoom")))
+            left, top = map(float, str(painter.get_attribute("data-offset")).split(","))
+
+            def move(x: float, y: float, box: Any = box, zoom: float = zoom, at: Any = (left, top)) -> None:
+                page.mouse.move(box["x"] + at[0] + x * zoom, box["y"] + at[1] + y * zoom, steps=3)
+
+            move(columns.min(), rows.mean())
+            page.mouse.down()
+            for x in np.linspace(columns.min(), columns.max(), 6):
+                move(float(x), float(rows[abs(columns - x) < 3].mean()))
+            page.mouse.up()
+            for key in ("d", "d", "x", "b"):  # Lab would delete and cut cells with them
+                page.keyboard.press(key)
+            if item < len(faulty) - 1:
+                page.keyboard.press("PageDown")
+        page.wait_for_function("() => document.querySelector('.vt-painter').dataset.pending === '0'")
+        notebook.shot("painter_lab")
+        assert notebook.cells() == before
+        notebook.run(1)
+        notebook.idle()
+        notebook.command("docmanager:save")
+        notebook.shot("painter_trained")
+        assert notebook.foreign == [], "nothing is asked for off-site"
+    saved = json.loads((tmp_path / "root" / "book.ipynb").read_text(encoding="utf-8"))["cells"]
+    kinds = [kind for output in saved[1]["outputs"] for kind in output.get("data", {})]
+    assert "".join(saved[1]["outputs"][0]["text"]).strip() == "[] ('smear',)"
+    assert "image/png" in kinds
+    painted = Manifest.read(tmp_path / "root" / "painted.manifest")
+    for entry, true in zip(painted, faulty, strict=True):
+        assert entry.label is vt.Label.ANOMALY
+        assert dict(entry.mask.colours) == {"smear": "#23A436"}
+        size = read_mask(true.mask).size
+        overlap = (read_mask(entry.mask, size=size).ids > 0) & (read_mask(true.mask).ids > 0)
+        assert overlap.any()
