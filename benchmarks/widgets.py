@@ -1,13 +1,14 @@
-"""How long people wait: for the next image, until a label is on the disk, for the numbers under a slider.
+"""How long people wait: for the next image, until a label is on the disk, for the numbers under a slider, for a stroke.
 
     python benchmarks/widgets.py [IMAGES]
 
 A real JupyterLab with a real kernel and a real Chromium on this machine (CHROMIUM=/path/to/it where it is not on the
 PATH); needs the extras ``lab`` and ``test``. JPEG files of three sizes are labelled, two a second: quicker than
-people are. Then a review of many images, in Chromium without a notebook: the slider is moved to 200 places; *here* is
+people are. Then, in Chromium without a notebook, a review of many images: the slider is moved to 200 places; *here* is
 until the counts, scores, cost and order of all images are new in the page, *frame* until the browser painted it. Then
-strokes of 100 pixels, 20 moves each, on masks of four sizes: what the slowest move takes, until mask and manifest are on
-the disk and confirmed, until an undo is seen, and what one stroke weighs on the wire. Then ``Labeler.label`` in Python, and what the disk itself takes for a line that is flushed and synced.
+strokes of 100 pixels, 20 moves each, on masks of four sizes: what the slowest move takes, until mask and manifest are
+on the disk and confirmed, until an undo is seen, and what a stroke weighs on the wire. Then ``Labeler.label`` in
+Python, and what the disk itself takes for a line that is flushed and synced.
 """
 
 from __future__ import annotations
@@ -115,11 +116,17 @@ STROKE = """async ([from, to]) => {
   const zoom = Number(root.dataset.zoom), taken = [];
   const more = { pointerId: 7, pointerType: 'mouse', isPrimary: true, bubbles: true, cancelable: true };
   const send = (type, [x, y], buttons) => stage.dispatchEvent(new PointerEvent(type, { ...more,
-    clientX: box.left + left + x * zoom, clientY: box.top + top + y * zoom, button: type === 'pointermove' ? -1 : 0, buttons }));
+    clientX: box.left + left + x * zoom, clientY: box.top + top + y * zoom,
+    button: type === 'pointermove' ? -1 : 0, buttons }));
   stage.setPointerCapture = () => {};
   const settled = async () => { while (root.dataset.pending !== '0') await new Promise((done) => setTimeout(done)); };
   await settled();
-  const start = performance.now();
+  const plain = window.model.send;
+  let bytes = 0;
+  window.model.send = (content, _callbacks, buffers = []) => {
+    for (const one of buffers) bytes += one.byteLength;
+    plain(content, undefined, buffers);
+  };
   send('pointerdown', from, 1);
   for (let step = 1; step <= 20; step += 1) {
     const before = performance.now();
@@ -130,16 +137,17 @@ STROKE = """async ([from, to]) => {
   send('pointerup', to, 0);
   await settled();
   const kept = performance.now() - up;
+  window.model.send = plain;
   const undo = performance.now();
   root.dispatchEvent(new KeyboardEvent('keydown', { key: 'u', bubbles: true }));
   const back = performance.now() - undo;
   await settled();
-  return [Math.max(...taken), kept, back];
+  return [Math.max(...taken), kept, back, bytes];
 }"""
 
 
-def paint(browser: Any, folder: Path, side: int) -> tuple[float, list[list[float]], float]:
-    """Paint strokes of 100 pixels; return how long the first sight takes, s, each stroke in ms, and bytes of one."""
+def paint(browser: Any, folder: Path, side: int) -> tuple[float, list[list[float]]]:
+    """Paint strokes of 100 pixels; return how long the first sight takes, s, and of each three times, ms, and bytes."""
     rng = np.random.default_rng(0)
     small = rng.integers(40, 215, (side // 8, side // 8, 3), np.uint8)
     Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).save(folder / "part.jpg", quality=90)
@@ -150,20 +158,12 @@ def paint(browser: Any, folder: Path, side: int) -> tuple[float, list[list[float
     page = WidgetPage(browser, painter, width=1100, height=1000)
     page.page.wait_for_function("() => document.querySelector('.vt-painter').dataset.ready === '1'")
     seen = time.perf_counter() - start
-    sizes: list[int] = []
-    taken = painter._take_stroke
-
-    def weighed(item: int, act: Any) -> None:
-        sizes.append(len(act.data))
-        taken(item, act)
-
-    painter._take_stroke = weighed  # type: ignore[method-assign]
     times = []
     for number in range(20):
         y = side * (number + 1) / 22
         times.append(page.page.evaluate(STROKE, [[side / 4, y], [side / 4 + 100, y + 5]]))
     page.close()
-    return seen, times, statistics.median(sizes)
+    return seen, times
 
 
 def draw(folder: Path, count: int, shape: tuple[int, int]) -> vt.Manifest:
@@ -244,9 +244,10 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|---|---|")
         for side in (512, 1024, 2048, 4096):
             with tempfile.TemporaryDirectory() as place:
-                seen, times, size = paint(browser, Path(place), side)
-            columns = " | ".join(told(list(column)) for column in zip(*times, strict=True))
-            print(f"| {side} x {side} | {seen:.1f} | {columns} | {size:.0f} |")
+                seen, times = paint(browser, Path(place), side)
+            *waits, sizes = (list(column) for column in zip(*times, strict=True))
+            columns = " | ".join(told(wait) for wait in waits)
+            print(f"| {side} x {side} | {seen:.1f} | {columns} | {statistics.median(sizes):.0f} |")
     print("\n| without a browser | ms | |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
         for images in (100, 20_000):

@@ -76,10 +76,13 @@ export class Doc extends Connection {
   later(act) {
     this.packing += 1;
     this.tell();
-    this.queue = this.queue.then(act).finally(() => {
-      this.packing -= 1;
-      this.tell();
-    });
+    this.queue = this.queue
+      .then(act)
+      .catch((error) => this.say(`This stroke could not be sent: ${error.message}`, true)) // the ones behind it go on
+      .finally(() => {
+        this.packing -= 1;
+        this.tell();
+      });
   }
 
   stroke(item, op, box, pixels) {

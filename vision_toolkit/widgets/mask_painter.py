@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -125,6 +126,7 @@ class MaskPainter(PageWidget):
         self._undos: dict[int, list[_Change]] = {}
         self._redos: dict[int, list[_Change]] = {}
         self._item = 0
+        self._lock = threading.RLock()  # pictures are sent from other threads: a mask is sent whole, then what changes
         self._pictures = Pictures(self._shown, self._post_image)
         setup = {
             "total": len(manifest), "model": model is not None,
@@ -295,20 +297,21 @@ class MaskPainter(PageWidget):
 
     def _ids(self, item: int) -> Ids:
         """Return the ids of an image, from where they were written."""
-        if item not in self._unpacked:
-            entry = self._entry(item)
-            facts = probe(read_bytes(entry.location))
-            size = facts.width, facts.height
-            if size[0] * size[1] > _LARGEST:
-                raise Invalid(f"{entry.source} has {size[0]}x{size[1]} pixels; masks are painted on up to 4096x4096.")
-            ids = np.zeros((size[1], size[0]), np.uint8)
-            if entry.mask is not None:
-                ids = self._as_ids(read_mask(entry.mask, size=size), ids.shape).copy()
-            self._unpacked[item] = ids
-            while len(self._unpacked) > _HELD:
-                self._unpacked.popitem(last=False)
-        self._unpacked.move_to_end(item)
-        return self._unpacked[item]
+        with self._lock:
+            if item not in self._unpacked:
+                self._unpacked[item] = self._read(self._entry(item))
+                while len(self._unpacked) > _HELD:
+                    self._unpacked.popitem(last=False)
+            self._unpacked.move_to_end(item)
+            return self._unpacked[item]
+
+    def _read(self, entry: Entry) -> Ids:
+        facts = probe(read_bytes(entry.location))
+        size = facts.width, facts.height
+        if size[0] * size[1] > _LARGEST:
+            raise Invalid(f"{entry.source} has {size[0]}x{size[1]} pixels; masks are painted on up to 4096x4096.")
+        ids = np.zeros((size[1], size[0]), np.uint8)
+        return ids if entry.mask is None else self._as_ids(read_mask(entry.mask, size=size), ids.shape).copy()
 
     def _as_ids(self, mask: Mask | Ids, shape: tuple[int, ...]) -> Ids:
         if not isinstance(mask, Mask):
@@ -337,13 +340,14 @@ class MaskPainter(PageWidget):
     def _change(self, source: str | None, paint: Callable[[Ids], raster.Box | None]) -> None:
         """Paint from Python, write it down, and show it in the pages."""
         item = self._number(source)
-        ids = self._ids(item)
-        before = ids.copy()
-        box = paint(ids)
-        if box is None or np.array_equal(before, ids):
-            return
-        self._keep(item, box, _cut(before, box), "paint")
-        self._post_patch(item, box, "paint")
+        with self._lock:
+            ids = self._ids(item)
+            before = ids.copy()
+            box = paint(ids)
+            if box is None or np.array_equal(before, ids):
+                return
+            self._keep(item, box, _cut(before, box), "paint")
+            self._post_patch(item, box, "paint")
         self._tell()
 
     def _keep(self, item: int, box: raster.Box, before: Ids, op: str) -> None:
@@ -369,11 +373,12 @@ class MaskPainter(PageWidget):
         if not changes.get(item):
             raise NotFound(f"There is nothing to {op}.")
         change = changes[item][-1]
-        ids = self._ids(item)
-        before = _cut(ids, change.box).copy()
-        _cut(ids, change.box)[:] = _plain(change.before if op == "undo" else change.after, change.box)
-        self._keep(item, change.box, before, op)
-        self._post_patch(item, change.box, op)
+        with self._lock:
+            ids = self._ids(item)
+            before = _cut(ids, change.box).copy()
+            _cut(ids, change.box)[:] = _plain(change.before if op == "undo" else change.after, change.box)
+            self._keep(item, change.box, before, op)
+            self._post_patch(item, change.box, op)
         self._tell()
 
     def _write(self, item: int) -> None:
@@ -452,10 +457,11 @@ class MaskPainter(PageWidget):
         pixels = _plain(act.data, act.box)
         if pixels.max() >= len(self._names):
             raise Invalid(f"There are types 1 to {len(self._names) - 1}; {pixels.max()} came.")
-        part = _cut(ids, act.box)
-        before = part.copy()
-        part[:] = pixels
-        self._keep(item, act.box, before, str(act.value))
+        with self._lock:
+            part = _cut(self._ids(item), act.box)
+            before = part.copy()
+            part[:] = pixels
+            self._keep(item, act.box, before, str(act.value))
 
     def _tell(self, page: str | None = None, refused: Sequence[str] = ()) -> None:
         path = self._copy.path
@@ -481,7 +487,8 @@ class MaskPainter(PageWidget):
     def _post_image(self, item: int, made: Shown | str) -> None:
         if isinstance(made, str):
             self._post({"type": "image", "item": item, "error": made})
-        else:  # the mask as it is now, whenever the picture was made
+            return
+        with self._lock:  # the mask as it is now, whenever the picture was made
             self._post({"type": "image", "item": item} | made.facts, [*made.buffers, _packed(self._ids(item))])
 
     def _post_patch(self, item: int, box: raster.Box, op: str) -> None:
