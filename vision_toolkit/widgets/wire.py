@@ -105,7 +105,7 @@ def read_message(content: Any, buffers: Sequence[Any] = ()) -> Message:
     Examples
     --------
     >>> read_message({"v": 1, "type": "want", "items": [3, 4]})
-    Want(items=(3, 4))
+    Want(items=(3, 4), large=False)
     """
     if not isinstance(content, Mapping):
         raise Invalid(f"A message is an object; a {type(content).__name__} came.")
