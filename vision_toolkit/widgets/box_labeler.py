@@ -29,7 +29,7 @@ __all__ = ["BoxLabeler"]
 
 COMMANDS = {
     "delete": ("Delete", "x", "Backspace"),
-    "copy": ("c", "p"),
+    "copy": ("c", "v", "y"),
     "accept": ("Enter", "a"),
     "undo": ("u",),
     "redo": ("r",),
