@@ -53,7 +53,7 @@ def say(labeler: BoxLabeler, **message: Any) -> Answers:
     labeler.comm = Comm()
     data = {"method": "custom", "content": {"v": 1} | message}
     labeler._handle_msg({"content": {"data": data}, "buffers": []})
-    wait(list(labeler._pictures.making.values()))
+    wait([*labeler._pictures.making.values(), *labeler._starts.making.values()])
     return labeler.comm.sent
 
 
@@ -348,13 +348,14 @@ def test_suggestions_are_written_when_they_are_accepted(tmp_path: Path) -> None:
 
     labeler = BoxLabeler(images, ["pore", "dent"], file=tmp_path / "boxes.manifest", start=start)
     answers = say(labeler, type="want", items=[0, 1, 2])
-    shown = {answer["item"]: answer for answer, _ in answers}
-    assert [one["name"] for one in shown[0]["suggested"]] == ["pore", "dent"]
-    assert shown[2]["suggested"] == []
+    assert sorted(answer["item"] for answer, _ in answers if answer["type"] == "image") == [0, 1, 2]
+    shown = {answer["item"]: answer["boxes"] for answer, _ in answers if answer["type"] == "suggested"}
+    assert [one["name"] for one in shown[0]] == ["pore", "dent"]
+    assert shown[2] == []
     assert sorted(asked) == [("0.png", False), ("1.png", False)]
     assert most == [1], "one call at a time"
     assert not (tmp_path / "boxes.manifest").exists()
-    say(labeler, **act(1, "boxes", boxes=[shown[0]["suggested"][0]], open=[1]))
+    say(labeler, **act(1, "boxes", boxes=[shown[0][0]], open=[1]))
     assert labeler.boxes("0.png") == (Region("pore", box().polygon, 0.75, "x"),)
     assert labeler.suggestions("0.png") == (box("dent"),)
     labeler.accept("0.png")
@@ -381,9 +382,11 @@ def test_suggestions_are_written_when_they_are_accepted(tmp_path: Path) -> None:
 def test_a_start_that_fails_is_told_and_the_image_is_shown(start: Any, words: str, tmp_path: Path) -> None:
     Image.fromarray(np.full((40, 80, 3), 90, np.uint8)).save(tmp_path / "0.png")
     labeler = BoxLabeler(Manifest([Entry(str(tmp_path / "0.png"))]), ["pore"], start=start)
-    ((shown, buffers),) = say(labeler, type="want", items=[0])
-    assert words in shown["odd"]
-    assert (shown["suggested"], shown["original"], len(buffers)) == ([], [80, 40], 1)
+    answers = {answer["type"]: (answer, buffers) for answer, buffers in say(labeler, type="want", items=[0])}
+    assert words in answers["suggested"][0]["odd"]
+    assert answers["suggested"][0]["boxes"] == []
+    shown, buffers = answers["image"]
+    assert (shown["original"], len(buffers)) == ([80, 40], 1)
     with pytest.raises(Invalid, match=words):
         labeler.accept(str(tmp_path / "0.png"))
 
@@ -447,8 +450,9 @@ def test_a_bad_message_is_answered_and_changes_nothing(labeler: BoxLabeler, mess
     assert labeler.changed == ()
 
 
-def test_other_widgets_refuse_boxes() -> None:
+def test_other_widgets_refuse_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
     other = vt.Labeler(manifest_of(2))
+    monkeypatch.setattr(other, "_starts", other._pictures, raising=False)
     ((answer, _),) = say(other, **act(1, "boxes", boxes=[drawn()]))  # type: ignore[arg-type]
     assert answer["acked"] == 1
     assert other.progress["labelled"] == 0

@@ -15,6 +15,7 @@ export class Doc extends Connection {
     this.facts = new Map(); // item -> what the kernel said of it last
     this.name = this.setup.classes[0].name; // of the next box
     this.replays = new Map();
+    this.suggested = new Map(); // item -> what is proposed for it, or why nothing is
   }
 
   get ready() {
@@ -31,6 +32,10 @@ export class Doc extends Connection {
   }
 
   take(content) {
+    if (content.type === "suggested") {
+      this.suggested.set(content.item, content);
+      this.tell();
+    }
     if (content.type !== "sheet") return;
     this.sheet = content;
     for (const [item, facts] of Object.entries(content.items)) this.facts.set(Number(item), facts);
@@ -49,9 +54,9 @@ export class Doc extends Connection {
 
   /** Return the suggestions of an image that nobody took yet, each with its number. */
   suggestions(item) {
-    const { suggested = [] } = this.images.get(item) ?? {};
-    const open = this.stateOf(item)?.open ?? suggested.map((_, number) => number);
-    return open.filter((number) => suggested[number]).map((number) => ({ ...suggested[number], number }));
+    const { boxes = [] } = this.suggested.get(item) ?? {};
+    const open = this.stateOf(item)?.open ?? boxes.map((_, number) => number);
+    return open.filter((number) => boxes[number]).map((number) => ({ ...boxes[number], number }));
   }
 
   needed() {
@@ -96,6 +101,7 @@ class View extends Panel {
 
   build() {
     this.viewport = new Viewport();
+    this.fingers = new Fingers(this.viewport);
     this.selected = null; // a box and its number, as they were when it was selected
     this.drag = null;
     this.nudge = null;
@@ -139,7 +145,7 @@ class View extends Panel {
       ...Object.entries(commands).map(([command, keys]) => [keys, COMMANDS[command][1]]),
       [["Tab"], "select the next box; with Shift the one before"],
       [Object.keys(ARROWS), "move the selected box by a pixel; with Shift by ten"],
-      [[" "], "hold it and drag to move the image about; the middle button too"],
+      [[" "], "hold it and drag to move the image about; the middle button and two fingers too"],
     ]);
     this.status = make("div", { parent: this.root, class: "vt-status", role: "status", "aria-live": "polite" });
   }
@@ -394,10 +400,14 @@ class View extends Panel {
   }
 
   down(event) {
+    const point = this.at(event);
+    if (event.pointerType === "touch" && this.fingers.down(event.pointerId, point) > 1) {
+      this.drag = { kind: "pinch" }; // whatever the first finger was about to do
+      return this.paint();
+    }
     if (this.drag || event.button > 1) return;
     this.keepNudge();
     const { doc } = this;
-    const point = this.at(event);
     if (event.button === 1 || this.space) this.drag = { kind: "pan" };
     else if (!this.open) return;
     else this.drag = this.under(point, event);
@@ -413,6 +423,7 @@ class View extends Panel {
   move(event) {
     const point = this.at(event);
     const { drag } = this;
+    if (this.fingers.move(event.pointerId, point)) this.paint();
     if (!drag) {
       if (this.space) return;
       const { kind, handle } = this.doc.stateOf(this.doc.current) ? this.under(point, event) : {};
@@ -434,6 +445,7 @@ class View extends Panel {
 
   up(event) {
     const { drag, doc } = this;
+    this.lift(event);
     if (!drag || event.pointerId !== drag.pointer) return;
     this.move(event);
     this.drag = null;
@@ -453,13 +465,19 @@ class View extends Panel {
     else this.replace(item, box, now, `${box.name} ${kind === "resize" ? "resized" : "moved"}`);
   }
 
+  /** Take a finger away; a pinch ends with the last one. */
+  lift(event) {
+    if (!this.fingers.up(event.pointerId) && this.drag?.kind === "pinch") this.drag = null;
+  }
+
   cancel(event) {
+    this.lift(event);
     if (this.drag && event.pointerId === this.drag.pointer) this.drop();
   }
 
   /** End a drag as if it had not begun. */
   drop() {
-    if (!this.drag) return;
+    if (!this.drag || this.drag.kind === "pinch") return;
     this.drag = null;
     this.paint();
   }
@@ -492,7 +510,8 @@ class View extends Panel {
     };
     for (const [command, on] of Object.entries(can)) this.commands.get(command).disabled = !on;
     this.paint();
-    this.drawStatus(image?.odd ? [image.odd] : []);
+    const odd = doc.suggested.get(current)?.odd;
+    this.drawStatus(odd ? [odd] : []);
     // For whoever waits: which image is on the screen, and how many boxes it has.
     root.dataset.item = String(current);
     root.dataset.boxes = state ? String(state.boxes.length) : "";
@@ -505,7 +524,8 @@ class View extends Panel {
     const wanted = [...counts].map(([name, n]) => [this.colours.get(name), `${name} ${n}`]);
     const fixed = this.doc.facts.get(this.doc.current)?.fixed.length ?? 0;
     const open = this.doc.suggestions(this.doc.current).length;
-    if (open) wanted.push(["", `${open} suggested`]);
+    const waits = this.doc.setup.starts && !this.doc.suggested.has(this.doc.current) && state && !state.boxes.length;
+    if (open || waits) wanted.push(["", open ? `${open} suggested` : "suggestions are to come"]);
     if (fixed) wanted.push(["", `${fixed} fixed`]);
     this.chips.replaceChildren(...wanted.map(([colour, text]) => make("span", { text, style: colour ? `--vt-colour: ${colour}` : "" })));
   }
@@ -529,56 +549,17 @@ class View extends Panel {
     this.root.dataset.zoom = viewport.zoom.toFixed(3);
     this.root.dataset.rect = rect.map((length) => length.toFixed(3)).join();
     const { index, drag, nudge } = this;
+    const paint = (box, more) => paintBox(pen, viewport, box, { colour: this.colours.get(box.name), ...more });
     const pulled = drag?.now ? (drag.box?.number ?? -1) : -1;
-    for (const { name, polygon } of doc.facts.get(doc.current)?.fixed ?? []) this.outline(pen, polygon, name, "#bbbbbb", [2, 3]);
+    for (const { name, polygon } of doc.facts.get(doc.current)?.fixed ?? []) paintOutline(pen, viewport, polygon, name, { colour: "#bbbbbb", dashes: [2, 3] });
     for (const box of doc.suggestions(doc.current)) {
-      if (drag?.kind !== "take" || drag.box.number !== box.number || !drag.now) this.outlineBox(pen, box, [6, 4]);
+      if (drag?.kind !== "take" || drag.box.number !== box.number || !drag.now) paint(box, { dashes: [6, 4] });
     }
     this.listed().forEach((box, at) => {
       const now = at === pulled && drag.kind !== "take" ? drag.now : nudge && at === index ? nudge.to : box;
-      this.outlineBox(pen, now, [], at === index || now !== box);
+      paint(now, { chosen: at === index || now !== box });
     });
-    if (drag?.now && (drag.kind === "draw" || drag.kind === "take")) this.outlineBox(pen, drag.now, [], true);
-  }
-
-  outlineBox(pen, box, dashes, chosen = false) {
-    const [right, bottom] = [box.left + box.width, box.top + box.height];
-    const corners = [[box.left, box.top], [right, box.top], [right, bottom], [box.left, bottom]];
-    const colour = this.colours.get(box.name);
-    this.outline(pen, corners, box.name, colour, dashes, chosen);
-    if (!chosen) return;
-    for (const handle of Object.keys(HANDLES)) {
-      const [x, y] = this.viewport.toStage(handleAt(box, handle));
-      pen.fillStyle = "#ffffff";
-      pen.fillRect(x - 4, y - 4, 8, 8);
-      pen.strokeStyle = "#000000";
-      pen.lineWidth = 1;
-      pen.strokeRect(x - 4, y - 4, 8, 8);
-    }
-  }
-
-  outline(pen, corners, name, colour, dashes, chosen = false) {
-    const at = corners.map((corner) => this.viewport.toStage(corner));
-    pen.beginPath();
-    at.forEach(([x, y], number) => (number ? pen.lineTo(x, y) : pen.moveTo(x, y)));
-    pen.closePath();
-    // A dark line below the coloured one is seen on bright parts, the coloured one on dark parts.
-    for (const [style, width] of [["rgba(0, 0, 0, 0.6)", chosen ? 5 : 4], [colour, chosen ? 3 : 2]]) {
-      pen.setLineDash(dashes);
-      pen.strokeStyle = style;
-      pen.lineWidth = width;
-      pen.stroke();
-    }
-    pen.setLineDash([]);
-    pen.font = "12px system-ui, sans-serif";
-    const [x, y] = [Math.min(...at.map((one) => one[0])), Math.min(...at.map((one) => one[1]))];
-    const wide = pen.measureText(name).width + 8;
-    if (Math.max(...at.map((one) => one[0])) - x < Math.min(wide, 40)) return; // no words that hide a small box
-    const above = y >= 18 ? y - 17 : y + 2;
-    pen.fillStyle = "rgba(0, 0, 0, 0.7)";
-    pen.fillRect(x - 1, above, wide, 15);
-    pen.fillStyle = colour;
-    pen.fillText(name, x + 3, above + 11.5);
+    if (drag?.now && (drag.kind === "draw" || drag.kind === "take")) paint(drag.now, { chosen: true });
   }
 }
 

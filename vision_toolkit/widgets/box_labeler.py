@@ -71,7 +71,7 @@ class BoxLabeler(PageWidget):
     start
         proposes boxes: given an :class:`~vision_toolkit.Entry` without any region, returns regions, a detector's for
         example. They are shown dashed and count when they are accepted. It is called once for an image, when its
-        picture is made ready, in a thread of its own.
+        picture is made ready, in a thread of its own, one call at a time.
     side
         the longer side of the images that are shown, in pixels, 64 to 4096.
 
@@ -127,6 +127,7 @@ class BoxLabeler(PageWidget):
         self._suggested: dict[int, tuple[Region, ...]] = {}
         self._odd: dict[int, str] = {}  # why there are no suggestions
         self._pictures = Pictures(self._shown, self._post_image)
+        self._starts = Pictures(self._proposed, self._post_proposed)
         keys, commands = class_keys(self.classes), command_keys(self.classes, COMMANDS)
         setup = {
             "classes": [
@@ -134,6 +135,7 @@ class BoxLabeler(PageWidget):
                 for number, name in enumerate(self.classes)
             ],
             "commands": commands, "total": len(self._history.sources), "most": wire.MOST_BOXES,
+            "starts": start is not None,
         }  # fmt: skip
         super().__init__(setup, n_boxes=self._history.count)
 
@@ -460,16 +462,22 @@ class BoxLabeler(PageWidget):
     def _send_image(self, item: int, *, large: bool) -> None:  # noqa: ARG002 (all are)
         if item < len(self._history.sources):
             self._pictures.want(item)
+            if self._start is not None:  # apart from the picture, which does not wait for a slow detector
+                self._starts.want(item)
             return
         self._post_image(item, f"There is no image number {item}; there are {len(self._history.sources)}.")
 
     def _shown(self, item: int) -> Shown:
         made = preview(self._history.copy.entry(self._history.sources[item]), side=self._side)
-        facts = {
-            "media": made.media_type, "original": list(made.original),
-            "suggested": [_told(box) for box in self._suggestions(item)], "odd": self._odd.get(item, ""),
-        }  # fmt: skip
-        return Shown(facts, [made.data])
+        return Shown({"media": made.media_type, "original": list(made.original)}, [made.data])
+
+    def _proposed(self, item: int) -> Shown:
+        boxes = [_told(box) for box in self._suggestions(item)]
+        return Shown({"boxes": boxes, "odd": self._odd.get(item, "")}, [])
+
+    def _post_proposed(self, item: int, made: Shown | str) -> None:
+        if isinstance(made, Shown):
+            self._post({"type": "suggested", "item": item} | made.facts)
 
     def _post_image(self, item: int, made: Shown | str) -> None:
         if isinstance(made, str):

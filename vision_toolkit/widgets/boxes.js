@@ -65,6 +65,48 @@ export function boxUnder(boxes, point, viewport, reach) {
   return found;
 }
 
+// ------------------------------------------------------------------ how they look
+
+/** Draw a box; one that is chosen with its handles. */
+function paintBox(pen, viewport, box, { colour, dashes = [], chosen = false }) {
+  const [right, bottom] = [box.left + box.width, box.top + box.height];
+  const corners = [[box.left, box.top], [right, box.top], [right, bottom], [box.left, bottom]];
+  paintOutline(pen, viewport, corners, box.name, { colour, dashes, chosen });
+  if (!chosen) return;
+  for (const handle of Object.keys(HANDLES)) {
+    const [x, y] = viewport.toStage(handleAt(box, handle));
+    pen.fillStyle = "#ffffff";
+    pen.fillRect(x - 4, y - 4, 8, 8);
+    pen.strokeStyle = "#000000";
+    pen.lineWidth = 1;
+    pen.strokeRect(x - 4, y - 4, 8, 8);
+  }
+}
+
+function paintOutline(pen, viewport, corners, name, { colour, dashes, chosen = false }) {
+  const at = corners.map((corner) => viewport.toStage(corner));
+  pen.beginPath();
+  at.forEach(([x, y], number) => (number ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+  pen.closePath();
+  pen.setLineDash(dashes);
+  // A dark line below the coloured one is seen on bright parts, the coloured one on dark parts.
+  for (const [style, width] of [["rgba(0, 0, 0, 0.6)", chosen ? 5 : 4], [colour, chosen ? 3 : 2]]) {
+    pen.strokeStyle = style;
+    pen.lineWidth = width;
+    pen.stroke();
+  }
+  pen.setLineDash([]);
+  pen.font = "12px system-ui, sans-serif";
+  const [x, y] = [0, 1].map((axis) => Math.min(...at.map((one) => one[axis])));
+  const wide = pen.measureText(name).width + 8;
+  if (Math.max(...at.map((one) => one[0])) - x < Math.min(wide, 40)) return; // no words that hide a small box
+  const above = y >= 18 ? y - 17 : y + 2;
+  pen.fillStyle = "rgba(0, 0, 0, 0.7)";
+  pen.fillRect(x - 1, above, wide, 15);
+  pen.fillStyle = colour;
+  pen.fillText(name, x + 3, above + 11.5);
+}
+
 // ------------------------------------------------------------------ what acts do
 
 /** Return what an image has: what the kernel said of it, and on top of it acts that are not confirmed. */

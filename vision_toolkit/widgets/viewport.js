@@ -67,3 +67,41 @@ export class Viewport {
     });
   }
 }
+
+/** Two fingers enlarge and move the image. */
+class Fingers {
+  constructor(viewport) {
+    this.viewport = viewport;
+    this.points = new Map();
+  }
+
+  /** Return how many fingers there are now. */
+  down(finger, point) {
+    this.points.set(finger, point);
+    return this.points.size;
+  }
+
+  /** Return whether this moved the image. */
+  move(finger, point) {
+    if (!this.points.has(finger)) return false;
+    const before = this.grip();
+    this.points.set(finger, point);
+    const after = this.grip();
+    if (!before) return false;
+    this.viewport.zoomTo((this.viewport.zoom * after.apart) / before.apart, before.middle);
+    this.viewport.pan([0, 1].map((axis) => after.middle[axis] - before.middle[axis]));
+    return true;
+  }
+
+  up(finger) {
+    this.points.delete(finger);
+    return this.points.size;
+  }
+
+  grip() {
+    if (this.points.size !== 2) return null;
+    const [a, b] = [...this.points.values()];
+    const apart = Math.max(1, Math.hypot(a[0] - b[0], a[1] - b[1]));
+    return { apart, middle: [0, 1].map((axis) => (a[axis] + b[axis]) / 2) };
+  }
+}

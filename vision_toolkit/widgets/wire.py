@@ -4,7 +4,7 @@ Every message has a version ``v`` and a ``type``. From the page: ``hello`` (a pa
 lacks), ``acts`` (what somebody did, numbered from 1 in each page and sent again until acknowledged), and of a review
 ``at`` (where the threshold slider stands; the last word counts) and ``rule`` (choose a threshold). To the page:
 ``plan``, or ``board`` and ``news`` of a review, or ``sheet`` of boxes (all that it shows, and the number up to which
-acts are kept), ``image``, ``gap`` (numbers are missing), ``error``.
+acts are kept), ``image``, ``suggested`` (boxes to accept), ``gap`` (numbers are missing), ``error``.
 """
 
 from __future__ import annotations
