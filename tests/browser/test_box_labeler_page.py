@@ -168,6 +168,12 @@ def test_boxes_are_drawn_just_as_well_when_enlarged(opened: Any, images: Manifes
     mouse.move(*page.at((0.375, 0.3)))
     mouse.wheel(0, 200)
     assert page.root.get_attribute("data-zoom") == "1.000", "a plain wheel is the notebook's"
+    taken = page.root.locator(".vt-stage").evaluate("""(stage) => [false, true].map((ctrlKey) => {
+      const event = new WheelEvent('wheel', { deltaY: 0, ctrlKey, bubbles: true, cancelable: true });
+      stage.dispatchEvent(event);
+      return event.defaultPrevented;
+    })""")
+    assert taken == [False, True], "with a plain wheel the page scrolls"
     page.page.keyboard.down("Control")
     mouse.wheel(0, -300)
     page.page.keyboard.up("Control")

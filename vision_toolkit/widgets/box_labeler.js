@@ -231,7 +231,7 @@ class View extends Panel {
   }
 
   /** Return whether boxes can be changed now; say why not. */
-  get open() {
+  mayDraw() {
     const { doc } = this;
     const image = doc.images.get(doc.current);
     const state = doc.stateOf(doc.current);
@@ -276,7 +276,7 @@ class View extends Panel {
   choose(name) {
     this.keepNudge();
     this.doc.name = name;
-    if (this.index >= 0 && this.open) this.replace(this.doc.current, this.selected, { ...this.selected, name }, name);
+    if (this.index >= 0 && this.mayDraw()) this.replace(this.doc.current, this.selected, { ...this.selected, name }, name);
     else this.doc.say(`The next box is ${name}.`);
   }
 
@@ -289,7 +289,7 @@ class View extends Panel {
 
   /** Move the selected box by pixels of the image; it is kept when the key is let go. */
   push([x, y]) {
-    if (this.index < 0 || !this.open) return;
+    if (this.index < 0 || !this.mayDraw()) return;
     const { current } = this.doc;
     const far = this.shift ? 10 : 1;
     const [width, height] = this.doc.images.get(current).original;
@@ -318,7 +318,7 @@ class View extends Panel {
     } else if (command === "reset") {
       this.viewport.reset();
       this.paint();
-    } else if (!this.open) return;
+    } else if (!this.mayDraw()) return;
     else if (command === "undo" || command === "redo") this.step(command);
     else if (command === "delete") this.remove();
     else if (command === "copy") this.copy();
@@ -409,7 +409,7 @@ class View extends Panel {
     this.keepNudge();
     const { doc } = this;
     if (event.button === 1 || this.space) this.drag = { kind: "pan" };
-    else if (!this.open) return;
+    else if (!this.mayDraw()) return;
     else this.drag = this.under(point, event);
     Object.assign(this.drag, { pointer: event.pointerId, item: doc.current, from: point, start: this.viewport.toImage(point), last: point });
     try {
@@ -451,7 +451,7 @@ class View extends Panel {
     this.drag = null;
     const { kind, box, item, now } = drag;
     const empty = now && !(now.width > 0 && now.height > 0);
-    if (kind === "pan" || empty || item !== doc.current || !this.open) this.paint();
+    if (kind === "pan" || empty || item !== doc.current || !this.mayDraw()) this.paint();
     else if (kind === "draw") {
       if (!now) return this.select(-1);
       this.selected = { ...now, number: this.listed().length };
