@@ -123,7 +123,7 @@ def opened(chromium: Any) -> Iterator[Any]:
     pages: list[Page] = []
 
     def open_page(labeler: BoxLabeler, **size: int) -> Page:
-        pages.append(Page(chromium, labeler, **size))
+        pages.append(Page(chromium, labeler, **{"width": 640, "height": 700} | size))
         return pages[-1]
 
     yield open_page
