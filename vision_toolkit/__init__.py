@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vision_toolkit.models.model import Model, load
     from vision_toolkit.models.train import train
     from vision_toolkit.plots import contact_sheet, overlay
+    from vision_toolkit.widgets.box_labeler import BoxLabeler
     from vision_toolkit.widgets.labeler import Labeler
     from vision_toolkit.widgets.mask_painter import MaskPainter
     from vision_toolkit.widgets.review import Review
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BoxLabeler",
     "Comparison",
     "Conflict",
     "Curation",
@@ -85,6 +87,7 @@ __all__ = [
 
 # Where each name lives. Strings, so that nothing is imported before it is asked for.
 _NAMES = {
+    "BoxLabeler": "vision_toolkit.widgets.box_labeler:BoxLabeler",
     "Comparison": "vision_toolkit.metrics.comparison:Comparison",
     "Conflict": "vision_toolkit.core.errors:Conflict",
     "Curation": "vision_toolkit.curation.report:Curation",

@@ -41,6 +41,17 @@ def test_changes_are_on_the_disk_at_once_and_the_given_file_stays(given: Manifes
     assert [entry.label for entry in Manifest.read(tmp_path / "work.manifest")] == [Label.ANOMALY, Label.NORMAL]
 
 
+def test_a_copy_in_which_all_was_taken_back_goes_on(given: Manifest, tmp_path: Path) -> None:
+    copy = WorkingCopy(given, tmp_path / "work.manifest")
+    before = copy.entry("1.png")
+    copy.put(before.relabelled("anomaly"))
+    copy.put(before)
+    assert copy.changed == ()
+    again = WorkingCopy(given, tmp_path / "work.manifest")
+    again.put(before.relabelled("anomaly"))
+    assert Manifest.read(tmp_path / "work.manifest")[1].label is Label.ANOMALY
+
+
 def test_images_of_a_folder_are_known_again(tmp_path: Path) -> None:
     for kind in ("normal", "anomaly"):
         (tmp_path / "parts" / kind).mkdir(parents=True)
@@ -55,8 +66,11 @@ def test_images_of_a_folder_are_known_again(tmp_path: Path) -> None:
 
 
 def test_a_file_of_something_else_is_left_alone(given: Manifest, tmp_path: Path) -> None:
-    with pytest.raises(Conflict, match="may be that very file"):
-        WorkingCopy(given, tmp_path / "given.manifest")
+    for same in (given, given[:1]):
+        with pytest.raises(Conflict, match="is the file that was given"):
+            WorkingCopy(same, tmp_path / "given.manifest")
+    with pytest.raises(Conflict, match="may be the file that was given"):
+        WorkingCopy(Manifest(list(given)), tmp_path / "given.manifest")
     other = Manifest([Entry("other.png", Label.NORMAL)]).write(tmp_path / "other.manifest")
     before = other.read_bytes()
     with pytest.raises(Conflict, match="no manifest of these images"):

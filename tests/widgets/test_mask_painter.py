@@ -199,7 +199,7 @@ def test_files_of_others_are_left_alone(images: Manifest, tmp_path: Path) -> Non
     painter.stroke([(5, 5)], "dent")
     assert Path(painter.current.mask.location).name == "0-2.png"
     assert (tmp_path / "painted-masks" / "0.png").read_bytes() == b"mine"
-    with pytest.raises(Conflict, match="may be that very file"):
+    with pytest.raises(Conflict, match="the file that was given"):
         MaskPainter(images, TYPES, file=tmp_path / "given.manifest")
 
 

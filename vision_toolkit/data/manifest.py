@@ -18,7 +18,7 @@ from vision_toolkit.data.lines import LineFile
 from vision_toolkit.data.locate import Images, base_of, locator
 from vision_toolkit.data.placing import placed_below, with_files
 from vision_toolkit.data.rules import RULES
-from vision_toolkit.data.storage import is_inline, local_path, write_file
+from vision_toolkit.data.storage import is_inline, is_local, local_path, write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,6 +63,7 @@ class Manifest(Sequence[Entry]):
         self._strays: tuple[tuple[int, str], ...] = ()
         self._final_newline = True
         self._odd: tuple[Finding, ...] = ()
+        self._origin: Path | None = None
         self.name = name
         for entry in self._entries:
             if not isinstance(entry, Entry):
@@ -118,6 +119,7 @@ class Manifest(Sequence[Entry]):
         name = os.fspath(path).rstrip("/").rpartition("/")[2]
         manifest = cls.from_lines(contents, name=name, final_newline=file.final_newline)
         manifest._odd = tuple(finding for finding in file.findings if finding.rule in _OF_THE_FILE)
+        manifest._origin = local_path(path).absolute() if is_local(os.fspath(path)) else None
         return manifest
 
     @classmethod
@@ -308,6 +310,11 @@ class Manifest(Sequence[Entry]):
         labels = Counter(entry.label for entry in self._entries)
         masks = sum(1 for entry in self._entries if entry.types)
         return {"total": len(self)} | {str(label): labels[label] for label in Label} | {"with_mask": masks}
+
+    @property
+    def origin(self) -> Path | None:
+        """Return the file on a disk that this, or what it was edited from, was read from; None if there is none."""
+        return self._origin
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -624,7 +631,9 @@ class Manifest(Sequence[Entry]):
         return self._with(revision.remove(self.lines(), which))
 
     def _with(self, lines: Iterable[Entry | str]) -> Manifest:
-        return Manifest.from_lines(lines, name=self.name, final_newline=self._final_newline)
+        manifest = Manifest.from_lines(lines, name=self.name, final_newline=self._final_newline)
+        manifest._origin = self._origin
+        return manifest
 
     # ---------------------------------------------------------------- being a sequence
 
@@ -636,7 +645,9 @@ class Manifest(Sequence[Entry]):
 
     def __getitem__(self, index: int | slice) -> Entry | Manifest:
         if isinstance(index, slice):
-            return Manifest(self._entries[index], name=self.name)
+            part = Manifest(self._entries[index], name=self.name)
+            part._origin = self._origin
+            return part
         return self._entries[index]
 
     def __len__(self) -> int:

@@ -72,11 +72,9 @@ class WorkingCopy:
         self._manifest = self._manifest.edit(as_kept)
         self._changes = {entry.source: entry for entry in self._manifest if self._given[entry.source] != entry}
         self._mine = True
-        if not self.changed:
-            raise Conflict(
-                f"{path} says what the given manifest says, so it may be that very file, which is never touched. Name "
-                "another file."
-            )
+        if self._manifest.origin == path or (self._manifest.origin is None and not self.changed):
+            why = "is" if self._manifest.origin == path else "says what the given manifest says, so it may be"
+            raise Conflict(f"{path} {why} the file that was given, which is never touched. Name another file.")
 
     @property
     def manifest(self) -> Manifest:

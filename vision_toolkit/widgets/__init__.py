@@ -5,6 +5,8 @@
 :mod:`.label_queue`       which image comes next, and what the page is told
 :mod:`.ordering`          in which order images are labelled
 :mod:`.key_map`           which key does what
+:mod:`.box_labeler`       ``BoxLabeler``: draw boxes; box_labeler.js, boxes.js, viewport.js and box_labeler.css
+:mod:`.box_history`       the boxes of many images, and what they were before
 :mod:`.review`            ``Review``: look at verdicts, mend labels, move the threshold; review.js, review.css
 :mod:`.verdicts`          what a model said of many images, as numbers that are counted in no time; board.js in the page
 :mod:`.looks`             how an image of a review looks, small and large
@@ -17,8 +19,9 @@
 ========================  ==========================================================
 """
 
+from vision_toolkit.widgets.box_labeler import BoxLabeler
 from vision_toolkit.widgets.labeler import Labeler
 from vision_toolkit.widgets.mask_painter import MaskPainter
 from vision_toolkit.widgets.review import Review
 
-__all__ = ["Labeler", "MaskPainter", "Review"]
+__all__ = ["BoxLabeler", "Labeler", "MaskPainter", "Review"]

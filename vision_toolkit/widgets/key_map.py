@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vision_toolkit.core.errors import Invalid
 
@@ -69,7 +69,7 @@ def class_keys(classes: Sequence[str]) -> dict[str, list[str]]:
     return keys
 
 
-def command_keys(classes: Sequence[str]) -> dict[str, list[str]]:
+def command_keys(classes: Sequence[str], commands: Mapping[str, Sequence[str]] = COMMANDS) -> dict[str, list[str]]:
     """Return the keys of each command, without those that a class has.
 
     Examples
@@ -78,4 +78,4 @@ def command_keys(classes: Sequence[str]) -> dict[str, list[str]]:
     [' ']
     """
     taken = {key for keys in class_keys(classes).values() for key in keys}
-    return {command: [key for key in keys if key not in taken] for command, keys in COMMANDS.items()}
+    return {command: [key for key in keys if key not in taken] for command, keys in commands.items()}

@@ -332,7 +332,7 @@ class Panel {
         this.undo();
       } else if (key === "s") {
         event.preventDefault();
-        this.doc.say("Labels are kept as you give them. Esc leaves the widget; then Ctrl+S saves the notebook.");
+        this.doc.say("All is kept as you do it. Esc leaves the widget; then Ctrl+S saves the notebook.");
       }
       return;
     }
@@ -374,7 +374,7 @@ class Panel {
     let text = "";
     if (doc.trouble) text = `${n ? `${n} not kept: ` : ""}${doc.trouble}`;
     else if (doc.late && n) text = `${n} not kept yet: the kernel is busy or gone. They are sent again.`;
-    else if (known && !known.file) text = "In memory only: give file= to keep labels.";
+    else if (known && !known.file) text = "In memory only: give file= to keep it.";
     else if (known) text = n ? "Keeping …" : `Kept in ${known.file}`;
     write(saved, text);
     saved.classList.toggle("vt-bad", Boolean(doc.trouble) || (doc.late && n > 0));

@@ -3,8 +3,8 @@
 Every message has a version ``v`` and a ``type``. From the page: ``hello`` (a page is there), ``want`` (images that it
 lacks), ``acts`` (what somebody did, numbered from 1 in each page and sent again until acknowledged), and of a review
 ``at`` (where the threshold slider stands; the last word counts) and ``rule`` (choose a threshold). To the page:
-``plan``, or ``board`` and ``news`` of a review (all that it shows, and the number up to which acts are kept),
-``image``, ``gap`` (numbers are missing), ``error``.
+``plan``, or ``board`` and ``news`` of a review, or ``sheet`` of boxes (all that it shows, and the number up to which
+acts are kept), ``image``, ``suggested`` (boxes to accept), ``gap`` (numbers are missing), ``error``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 from vision_toolkit.core.errors import Invalid
 
 __all__ = [
-    "MOST_ACTS", "MOST_WANTED", "PROTOCOL", "Acts", "At", "Choose", "Hello", "Message", "PageAct", "Want",
-    "read_message",
+    "MOST_ACTS", "MOST_BOXES", "MOST_WANTED", "PROTOCOL", "Acts", "At", "Choose", "Hello", "Message", "PageAct",
+    "PageBox", "Want", "read_message",
 ]  # fmt: skip
 
 PROTOCOL = 1
@@ -28,9 +28,12 @@ MOST_ACTS = 500
 """Most acts of one message."""
 MOST_WANTED = 64
 """Most images of one message."""
+MOST_BOXES = 1000
+"""Most boxes of one image."""
 _NEEDS = {
     "label": ("name", str), "flag": ("on", bool), "note": ("text", str), "skip": None, "undo": None, "go": None,
-    "keep": ("tick", int), "export": None, "stroke": ("op", str), "start": ("type", str),
+    "keep": ("tick", int), "export": None, "stroke": ("op", str), "start": ("type", str), "boxes": ("boxes", list),
+    "redo": None,
 }  # fmt: skip
 _OF_NO_IMAGE = ("keep", "export")
 _LONGEST_RULE = 200
@@ -67,11 +70,23 @@ class Choose:
 
 
 @dataclass(frozen=True, slots=True)
+class PageBox:
+    """Hold a box that somebody drew, as fractions of the image; whether it lies in the image is checked later."""
+
+    name: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
 class PageAct:
     """Hold one thing that somebody did in the page.
 
     ``value`` is a class, a flag, a note or a threshold; of a stroke ``"paint"``, ``"undo"`` or ``"redo"``, ``box`` its
-    left, top, width and height in pixels, and ``data`` the pixels.
+    left, top, width and height in pixels, and ``data`` the pixels. ``boxes`` are all boxes that an image has now, and
+    ``open`` which suggestions are still to be taken or left.
     """
 
     seq: int
@@ -81,6 +96,8 @@ class PageAct:
     seconds: float | None = None
     box: tuple[int, int, int, int] | None = None
     data: bytes | None = None
+    boxes: tuple[PageBox, ...] = ()
+    open: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +169,20 @@ def _act(one: Any, buffers: Sequence[Any]) -> PageAct:
     if action == "stroke":
         if value not in ("paint", "undo", "redo"):
             raise Invalid(f"A stroke paints, or is an undo or a redo; {_shown(value)} came.")
-        return PageAct(seq, action, item, value, box=_box(one.get("box")), data=_data(one.get("buffer"), buffers))
+        return PageAct(seq, action, item, value, box=_part(one.get("box")), data=_data(one.get("buffer"), buffers))
+    if action == "boxes":
+        boxes = tuple(_box(box) for box in _listed(one, "boxes", MOST_BOXES))
+        left = None if one.get("open") is None else _listed(one, "open", MOST_BOXES)
+        still = None if left is None else tuple(_whole(number, "open") for number in left)
+        return PageAct(seq, action, item, seconds=_seconds(one.get("seconds")), boxes=boxes, open=still)
     return PageAct(seq, action, item, value, _seconds(one.get("seconds")))
 
 
-def _box(value: Any) -> tuple[int, int, int, int]:
+def _part(value: Any) -> tuple[int, int, int, int]:
     if not isinstance(value, list) or len(value) != 4:
-        raise Invalid(f"A box is left, top, width and height; {_shown(value)} came.")
-    left, top = (_whole(one, "a corner of a box") for one in value[:2])
-    width, height = (_whole(one, "a side of a box", least=1) for one in value[2:])
+        raise Invalid(f"A part of an image is left, top, width and height; {_shown(value)} came.")
+    left, top = (_whole(one, "a corner") for one in value[:2])
+    width, height = (_whole(one, "a side", least=1) for one in value[2:])
     return left, top, width, height
 
 
@@ -169,6 +191,18 @@ def _data(place: Any, buffers: Sequence[Any]) -> bytes:
     if number >= len(buffers):
         raise Invalid(f"Buffer {number} of {len(buffers)} did not come.")
     return bytes(buffers[number])
+
+
+def _box(box: Any) -> PageBox:
+    if not isinstance(box, Mapping) or not isinstance(box.get("name"), str):
+        raise Invalid(f"A box is an object with a name, left, top, width and height; {_shown(box)} came.")
+    return PageBox(box["name"], *(_number(box.get(key), key) for key in ("left", "top", "width", "height")))
+
+
+def _number(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Invalid(f"{what} of a box is a number; {_shown(value)} came.")
+    return float(value)
 
 
 def _tick(value: Any) -> int:
