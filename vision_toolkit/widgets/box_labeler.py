@@ -350,13 +350,6 @@ class BoxLabeler(PageWidget):
         place = "in memory only" if path is None else f"in {path.name}"
         return f"BoxLabeler({boxes} in {history.images:,} of {total}, {place})"
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)
-        if bundle is None:
-            return None
-        shown, metadata = bundle
-        return {"image/png": self._picture()} | shown, metadata
-
     def _picture(self) -> str:
         """Draw what remains in the notebook when the kernel is gone: some images with their boxes, a PNG."""
         first = max(0, min(self._current - _PICTURES // 2, len(self._history.sources) - _PICTURES))

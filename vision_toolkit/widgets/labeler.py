@@ -300,13 +300,6 @@ class Labeler(PageWidget):
         total = f"{counts['total']} image{'s' * (counts['total'] != 1)}"
         return f"Labeler({counts['labelled']} of {total} labelled, {place}{dropped})"
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)
-        if bundle is None:
-            return None
-        shown, metadata = bundle
-        return {"image/png": self._picture()} | shown, metadata
-
     def _picture(self) -> str:
         """Draw what remains in the notebook when the kernel is gone: some images and what was said of them, a PNG."""
         place = 0 if self._queue.current is None else self._queue.places[self._queue.current]

@@ -260,14 +260,8 @@ class MaskPainter(PageWidget):
         place = "in memory only" if self._copy.path is None else f"in {self._copy.path.name}"
         return f"MaskPainter({painted} of {total} image{'s' * (total != 1)} painted, {place})"
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)
-        if bundle is None:
-            return None
-        shown, metadata = bundle
-        return {"image/png": self._picture()} | shown, metadata
-
     def _picture(self) -> str:
+        """Draw some of the images with their masks."""
         from vision_toolkit.plots import overlay
 
         start = max(0, min(self._item - _PICTURES // 2, len(self._sources) - _PICTURES))

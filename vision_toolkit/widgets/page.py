@@ -72,6 +72,19 @@ class PageWidget(anywidget.AnyWidget):
         """Take a message that only this widget knows."""
         raise Invalid(f"This widget takes no message {type(message).__name__}.")
 
+    def _picture(self) -> str:
+        """Draw what remains in a saved notebook when the kernel is gone: a PNG in base 64."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------- the notebook
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**options)
+        if bundle is None:
+            return None
+        shown, metadata = bundle
+        return {"image/png": self._picture()} | shown, metadata
+
     # ---------------------------------------------------------------- messages
 
     def _on_message(self, _widget: Any, content: Any, buffers: Any) -> None:

@@ -438,13 +438,6 @@ class Review(PageWidget):
             f"alarm{'s' * (counts.fp != 1)}{mended})"
         )
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)
-        if bundle is None:
-            return None
-        shown, metadata = bundle
-        return {"image/png": self._picture()} | shown, metadata
-
     def _picture(self) -> str:
         """Draw what remains in the notebook when the kernel is gone: the worst images and what was said, a PNG."""
         truth = self._truth()
