@@ -111,9 +111,8 @@ def test_a_line_of_one_pixel_has_no_gaps() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 39), st.integers(0, 39)), min_size=3, max_size=6, unique=True))
 def test_a_polygon_covers_what_pillow_covers_but_for_its_edge(points: list[tuple[int, int]]) -> None:
-    middle = np.mean(
-        points, axis=0
-    )  # in order around it, so that no side crosses another: there Pillow has its own ways
+    # In order around their middle, so that no side crosses another: there Pillow has its own ways.
+    middle = np.mean(points, axis=0)
     points = sorted(points, key=lambda point: np.arctan2(point[1] - middle[1], point[0] - middle[0]))
     ids = np.zeros((40, 40), np.uint8)
     raster.polygon(ids, [(x + 0.5, y + 0.5) for x, y in points], 1)
@@ -126,9 +125,8 @@ def test_a_polygon_covers_what_pillow_covers_but_for_its_edge(points: list[tuple
 
 def test_a_polygon_that_crosses_itself_is_filled_where_it_winds_an_odd_number_of_times() -> None:
     ids = np.zeros((30, 30), np.uint8)
-    raster.polygon(
-        ids, [(5, 5), (25, 5), (25, 25), (5, 25), (5, 5), (10, 10), (20, 10), (20, 20), (10, 20), (10, 10)], 1
-    )
+    outer, inner = [(5, 5), (25, 5), (25, 25), (5, 25), (5, 5)], [(10, 10), (20, 10), (20, 20), (10, 20), (10, 10)]
+    raster.polygon(ids, [*outer, *inner], 1)
     want = np.zeros((30, 30), np.uint8)
     want[5:25, 5:25] = 1
     want[10:20, 10:20] = 0
