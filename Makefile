@@ -5,6 +5,7 @@
 ENV = HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=PASSIVE
 PY = .venv/bin/python
 OUT = out
+JOBS = 2
 ROOMS = vision_toolkit tests
 NOTEBOOK = notebooks/01_first_model.ipynb
 
@@ -21,9 +22,9 @@ lab: ## open the first notebook in JupyterLab
 	@root=; [ "$$(id -u)" != 0 ] || root=--allow-root; \
 	JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab $$root --ServerApp.root_dir=. $(NOTEBOOK)
 
-test: ## run every test and notebook; SLOW=1 for the slow ones too, ARGS=... for pytest
+test: ## run every test and notebook; SLOW=1 for the slow ones too, ARGS=... for pytest, JOBS=1 one at a time
 	@PYTHON="$(PYTHON)" sh scripts/venv.sh all,test
-	@slow='not slow'; [ -z "$(SLOW)" ] || slow=; $(ENV) $(PY) -m pytest -q -m "$$slow" $(ARGS)
+	@slow='not slow'; [ -z "$(SLOW)" ] || slow=; $(ENV) $(PY) -m pytest -q -n $(JOBS) --dist loadfile -m "$$slow" $(ARGS)
 
 check: ## lint, format, types and notebooks, changing nothing
 	@PYTHON="$(PYTHON)" sh scripts/venv.sh all,test
