@@ -10,7 +10,8 @@ memory is watched: above `--cap-gb` it is killed, and that is its result.
 
 Parts: a verdict on cookies and aliens; b cookies' cracks painted; c magnetic tiles from normal images alone;
 d five types painted on magnetic tiles, one split; e a stream with 7 % anomalies; f speed and memory; g as a, with the
-backbone in the package: a default call. They run in the order that `--only` names them; speed first, while the machine is cool.
+backbone in the package: a default call. They run in the order that `--only` names them; speed first, while the machine
+is cool.
 
 **No threshold sees a test image.** Ours comes from the cross-validation inside `vt.train`. The peer's default takes
 it from test images; here it is the peer's own rule (best F1; with normal images alone the highest score) on a fifth of
