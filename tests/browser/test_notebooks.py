@@ -192,3 +192,42 @@ def test_masks_painted_with_the_mouse_train_a_model(harness: ModuleType, chromiu
         size = read_mask(true.mask).size
         overlap = (read_mask(entry.mask, size=size).ids > 0) & (read_mask(true.mask).ids > 0)
         assert overlap.any()
+
+
+BOX = """
+import vision_toolkit as vt
+biscuits = vt.Manifest([vt.Entry(entry.source, at=entry.location) for entry in vt.load_dataset("biscuit")[:3]])
+labeler = vt.BoxLabeler(biscuits, ["print", "edge"], file="boxed.manifest")
+labeler
+"""
+
+
+def test_boxes_are_drawn_with_the_mouse_in_notebook_7(harness: ModuleType, chromium: Any, tmp_path: Path) -> None:
+    with harness.notebook("notebook", chromium, tmp_path, [BOX, "labeler.manifest"], height=1200) as notebook:
+        page = notebook.page
+        notebook.run(0)
+        notebook.shows(0)
+        before = notebook.cells()
+        labeler = page.locator(".vt-boxes")
+        for item, key in ((0, "2"), (1, "1")):
+            notebook.shows(item)
+            stage = labeler.locator(".vt-stage").bounding_box()
+            left, top, width, height = map(float, str(labeler.get_attribute("data-rect")).split(","))
+            corners = [
+                (stage["x"] + left + x * width, stage["y"] + top + y * height) for x, y in ((0.2, 0.3), (0.7, 0.6))
+            ]
+            page.mouse.move(*corners[0])
+            page.mouse.down()
+            page.mouse.move(*corners[1], steps=5)
+            page.mouse.up()
+            for pressed in (key, "d", "d", "b"):  # Jupyter would delete and add cells with the last three
+                page.keyboard.press(pressed)
+            page.keyboard.press("PageDown")
+        notebook.shows(2)
+        notebook.shot("boxes_notebook")
+        assert notebook.cells() == before
+        assert notebook.foreign == [], "nothing is asked for off-site"
+    written = Manifest.read(tmp_path / "root" / "boxed.manifest")
+    assert [[box.name for box in entry.regions] for entry in written] == [["edge"], ["print"], []]
+    for entry in written[:2]:
+        assert entry.regions[0].bounds == pytest.approx((0.2, 0.3, 0.7, 0.6), abs=0.01)
