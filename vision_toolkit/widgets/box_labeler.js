@@ -4,7 +4,6 @@
 const HELD = 12; // decoded images
 const LEAST = 3; // pixels of the page that a drag has
 const RESTING = 400; // ms without a key, and boxes that were nudged are kept
-const BOXES_AT_ONCE = 20000; // of one message
 
 // ------------------------------------------------------------------ one for each widget, however often it is shown
 
@@ -68,13 +67,6 @@ export class Doc extends Connection {
     this.replays.clear();
     this.tell();
     this.ask();
-  }
-
-  postPending() {
-    // A notebook cuts a connection that sends more than 10 MiB at once.
-    let boxes = 0;
-    const acts = this.pending.slice(0, MOST_ACTS).filter((act, at) => (boxes += act.boxes?.length ?? 0) <= BOXES_AT_ONCE || !at);
-    this.post({ type: "acts", page: this.page, acts });
   }
 }
 

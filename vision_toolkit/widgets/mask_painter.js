@@ -157,7 +157,6 @@ class View extends Panel {
     const types = make("div", { parent: this.root, class: "vt-row", role: "group", "aria-label": "anomaly types" });
     this.types = this.doc.setup.types.map(({ name, colour }, at) => {
       const button = this.button(types, `type ${name}`, name, at < 9 ? [String(at + 1)] : []);
-      make("span", { class: "vt-swatch", style: `background: ${colour}` });
       button.prepend(make("span", { class: "vt-swatch", style: `background: ${colour}` }));
       button.addEventListener("click", () => this.pick(at + 1));
       if (at < 9) this.keys.set(String(at + 1), () => this.pick(at + 1));
@@ -504,7 +503,7 @@ class View extends Panel {
     this.corners = [];
     this.read = null;
     this.base.hidden = !shown?.bitmap;
-    for (const canvas of [this.over]) canvas.width = canvas.height = 1;
+    this.over.width = this.over.height = 1;
     if (!shown?.bitmap) return;
     const { bitmap, painting } = shown;
     this.words = [0, ...this.colours.map(([red, green, blue]) => (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0)];

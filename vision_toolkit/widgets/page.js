@@ -83,12 +83,12 @@ class Connection {
     }, this.retry);
   }
 
-  /** Send acts, as many as a message holds; the bytes of an act travel beside it. */
+  /** Send acts, as many as a message holds, one at least; the bytes of an act travel beside it. */
   postActs(acts) {
     const [sent, buffers] = [[], []];
     let size = 0;
     for (const { bytes, ...act } of acts.slice(0, MOST_ACTS)) {
-      size += bytes?.length ?? 0;
+      size += JSON.stringify(act).length + (bytes?.length ?? 0);
       if (sent.length && size > MOST_BYTES) break;
       sent.push(bytes ? { ...act, buffer: buffers.length } : act);
       if (bytes) buffers.push(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));

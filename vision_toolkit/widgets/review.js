@@ -468,12 +468,7 @@ class View extends Panel {
     const then = expected(doc.board.counts(news.own), doc.costs);
     write(this.sentence, now === null ? "needs normal images and anomalies, and a share." : costText(now, then, news.own === tick));
     let text = `${doc.board.total.toLocaleString("en")} images`;
-    let changed = 0;
-    if (this.changedFor !== doc.board.state || this.changedAt !== doc.news || doc.pending.length) {
-      for (const state of doc.board.state) changed += (state & CHANGED) > 0;
-      [this.changedFor, this.changedAt, this.changed] = [doc.board.state, doc.news, changed];
-    }
-    if (this.changed) text += ` · ${this.changed} label${this.changed === 1 ? "" : "s"} changed`;
+    if (news.changed) text += ` · ${news.changed} label${news.changed === 1 ? "" : "s"} changed`;
     write(this.counts, text);
   }
 

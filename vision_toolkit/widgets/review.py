@@ -505,13 +505,14 @@ class Review(PageWidget):
         items, self._touched = list(dict.fromkeys(self._touched)), []
         done, self._done = self._done, ""
         path, odd = self.label_log.path, self.label_log.findings
+        self.n_changed = self._changes()
         self._post(self._acked(page, refused) | {
             "type": "news", "items": items, "state": [int(self._state[item]) for item in items],
+            "changed": self.n_changed,
             "at": self._tick, "own": self._own, "scores": self._scores(), "keeps": self.model is not None,
             "file": None if path is None else path.name, "annotator": self.annotator, "done": done,
             "told": [str(finding) for finding in odd[-3:]],
         })  # fmt: skip
-        self.n_changed = self._changes()
 
     def _scores(self) -> dict[str, Any]:
         """Return the intervals, which the page does not compute itself, and the counts that they belong to."""
