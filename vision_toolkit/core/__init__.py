@@ -16,14 +16,27 @@ Nothing here imports more than the standard library and numpy.
 """
 
 from vision_toolkit.core.entry import Entry, Finding, Label, MaskRef, Region, Tag
-from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound, Unsupported, VisionError
+from vision_toolkit.core.errors import (
+    Busy,
+    Conflict,
+    Denied,
+    Exceeded,
+    Failed,
+    Invalid,
+    NotFound,
+    Unsupported,
+    VisionError,
+)
 from vision_toolkit.core.mask import Mask
 from vision_toolkit.core.prediction import Prediction, Task
 from vision_toolkit.core.settings import Settings
 
 __all__ = [
+    "Busy",
     "Conflict",
+    "Denied",
     "Entry",
+    "Exceeded",
     "Failed",
     "Finding",
     "Invalid",
