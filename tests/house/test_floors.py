@@ -39,6 +39,7 @@ DOORS = {
     "PIL": ("data/", "plots/", "models/runtime.py"),
     "msgspec": ("data/jsonlines.py", "data/usual.py", "services/"),
     "sqlalchemy": ("workspace/records/",),
+    "alembic": ("workspace/records/",),
     "ray": ("workspace/runners/ray.py",),
     "grpc": ("services/edge/",),
     "openvino": ("models/runtime.py",),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vision_toolkit.core.errors import Invalid
 
 __all__ = ["Settings"]
+
+_CHOICES = {"limits": ("on", "off"), "s3": ("folders", "s3"), "preset": ("fast", "balanced", "best")}
+_WORDS = {"region": r"[a-z0-9-]{1,64}", "account": r"[0-9]{12}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,17 @@ class Settings:
         default of ``train(weights=...)``.
     cache
         folder of what can be made again: backbones, drawn datasets.
+    limits
+        whether services enforce the quotas that the old services published (counts, sizes, one bucket).
+    s3
+        ``"folders"``: ``s3://BUCKET/KEY`` is a file of the workspace; ``"s3"``: it is Amazon's or a compatible store,
+        found as AWS's own variables say.
+    database
+        where a workspace keeps its records, as a URL; None = a file in its folder.
+    region, account
+        parts of the names that services give.
+    preset
+        of trainings that a service begins.
 
     Examples
     --------
@@ -34,10 +50,16 @@ class Settings:
     threads: int | None = None
     weights: str = "auto"
     cache: Path = Path("~/.cache/vision_toolkit")
+    limits: bool = True
+    s3: str = "folders"
+    database: str | None = None
+    region: str = "us-east-1"
+    account: str = "000000000000"
+    preset: str = "balanced"
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read ``VISION_TOOLKIT_THREADS``, ``_WEIGHTS`` and ``_CACHE`` from the environment.
+        """Read ``VISION_TOOLKIT_THREADS`` and the other fields' names from the environment.
 
         Raises
         ------
@@ -51,11 +73,17 @@ class Settings:
         base = env.get("VISION_TOOLKIT_CACHE")
         if not base:
             base = os.path.join(env.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "vision_toolkit")
-        return cls(
-            threads=int(threads) if threads else None,
-            weights=env.get("VISION_TOOLKIT_WEIGHTS") or "auto",
-            cache=Path(base).expanduser(),
-        )
+        texts = {name: env.get(f"VISION_TOOLKIT_{name.upper()}") for name in ("weights", "database", *_CHOICES, *_WORDS)}
+        for name, allowed in _CHOICES.items():
+            if texts[name] and texts[name] not in allowed:
+                raise Invalid(f"VISION_TOOLKIT_{name.upper()} must be {' or '.join(allowed)}; {texts[name]!r} was given.")
+        for name, pattern in _WORDS.items():
+            if texts[name] and not re.fullmatch(pattern, texts[name] or ""):
+                raise Invalid(f"VISION_TOOLKIT_{name.upper()} must look like {pattern}; {texts[name]!r} was given.")
+        given: dict[str, Any] = {name: text for name, text in texts.items() if text}
+        if "limits" in given:
+            given["limits"] = given["limits"] == "on"
+        return cls(threads=int(threads) if threads else None, cache=Path(base).expanduser(), **given)
 
     def usable_threads(self) -> int:
         """Return how many threads to use: the setting, else the CPUs that this process may run on."""

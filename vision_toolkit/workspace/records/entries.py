@@ -1,0 +1,169 @@
+"""The lines of datasets: staged under a new version, seen when the dataset's version moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, or_, select, update
+
+from vision_toolkit.workspace.records.rows import now
+from vision_toolkit.workspace.records.tables import ENTRIES
+from vision_toolkit.workspace.values import EntryRecord, Page
+
+__all__ = ["Counts", "Filter", "NewEntry", "add", "discard", "forget", "listed", "read", "replace"]
+
+E = ENTRIES.c
+NORMAL, ANOMALY = 0, 1
+
+
+class NewEntry(NamedTuple):
+    """A line to be kept: where its image is, the verdict (0 normal, 1 anomaly, None), whether it has a mask."""
+
+    source: str
+    label: int | None
+    masked: bool
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many images there are, of each kind."""
+
+    total: int = 0
+    normal: int = 0
+    anomaly: int = 0
+    masked: int = 0
+
+    def plus(self, label: int | None, masked: bool, sign: int = 1) -> Counts:
+        """Return the counts with one image more, or less."""
+        return Counts(
+            self.total + sign,
+            self.normal + sign * (label == NORMAL),
+            self.anomaly + sign * (label == ANOMALY),
+            self.masked + sign * masked,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which lines to list: each condition that is not None must hold. Moments are seconds since 1970."""
+
+    labeled: bool | None = None
+    anomaly: bool | None = None
+    before: float | None = None
+    after: float | None = None
+    contains: str | None = None
+
+
+def add(connection: Connection, dataset: int, version: int, first: int, entries: Sequence[NewEntry]) -> None:
+    """Stage lines for a version, from a position on."""
+    if entries:
+        moment = now()
+        rows = [
+            {
+                "dataset": dataset, "position": first + number, "since": version, "until": None,
+                "added": moment, **entry._asdict(),
+            }
+            for number, entry in enumerate(entries)
+        ]  # fmt: skip
+        connection.execute(insert(ENTRIES), rows)
+
+
+def replace(connection: Connection, dataset: int, version: int, entries: Sequence[NewEntry], counts: Counts) -> Counts:
+    """Stage lines for a version: one whose source is there takes its place, others come last; return the counts then."""
+    before = version - 1
+    new: list[NewEntry] = []
+    for entry in entries:
+        query = select(E.number, E.position, E.added, E.label, E.masked).where(
+            E.dataset == dataset, E.source == entry.source, _seen(before)
+        )
+        old = connection.execute(query).first()
+        if old is None:
+            new.append(entry)
+        else:
+            connection.execute(update(ENTRIES).where(E.number == old.number).values(until=version))
+            row = {"dataset": dataset, "position": old.position, "since": version, "until": None, "added": old.added}
+            connection.execute(insert(ENTRIES).values(row | entry._asdict()))
+            counts = counts.plus(old.label, old.masked, -1)
+        counts = counts.plus(entry.label, entry.masked)
+    last = connection.execute(select(func.max(E.position)).where(E.dataset == dataset)).scalar()
+    add(connection, dataset, version, 0 if last is None else last + 1, new)
+    return counts
+
+
+def discard(connection: Connection, dataset: int, version: int) -> None:
+    """Take back what was staged for a version."""
+    connection.execute(delete(ENTRIES).where(E.dataset == dataset, E.since == version))
+    connection.execute(update(ENTRIES).where(E.dataset == dataset, E.until == version).values(until=None))
+
+
+def forget(connection: Connection, dataset: int, most: int) -> int:
+    """Remove up to ``most`` lines of a dataset for good; return how many it were."""
+    some = select(E.number).where(E.dataset == dataset).limit(most)
+    return connection.execute(delete(ENTRIES).where(E.number.in_(some))).rowcount
+
+
+def read(connection: Connection, dataset: int, version: int, *, batch: int = 5_000) -> Iterator[EntryRecord]:
+    """Yield every line of a version, in order."""
+    after: int | None = -1
+    while after is not None:
+        part = listed(connection, dataset, version, Filter(), after, batch)
+        yield from part.items
+        after = part.after
+
+
+def first_source(connection: Connection, dataset: int, version: int) -> str | None:
+    """Return where the first image of a version is."""
+    query = select(E.source).where(E.dataset == dataset, _seen(version)).order_by(E.position).limit(1)
+    return connection.execute(query).scalar()
+
+
+def listed(connection: Connection, dataset: int, version: int, which: Filter, after: int, most: int) -> Page[EntryRecord]:
+    """Return up to ``most`` lines of a version after a position, in order of their first insertion."""
+    shared = [E.dataset == dataset, E.position > after, _seen(version), *_between(connection, dataset, which)]
+    if which.contains is not None:
+        place = func.strpos if connection.dialect.name == "postgresql" else func.instr
+        shared.append(place(E.source, which.contains) > 0)
+    columns = (E.position, E.source, E.line)
+    found: list[Any] = []
+    # One query for each verdict: each is read off the index in order, however rare it is among the lines.
+    for verdict in _verdicts(which):
+        query = select(*columns).where(*shared, *verdict).order_by(E.position).limit(most + 1)
+        found += connection.execute(query).all()
+    found.sort(key=lambda row: row.position)
+    items = [EntryRecord(row.position, row.source, row.line) for row in found[:most]]
+    return Page(items, items[-1].position if len(found) > most else None)
+
+
+def _seen(version: int) -> ColumnElement[bool]:
+    return and_(E.since <= version, or_(E.until.is_(None), E.until > version))
+
+
+def _verdicts(which: Filter) -> Iterable[list[ColumnElement[bool]]]:
+    wanted = {True: [NORMAL, ANOMALY], False: [None], None: [NORMAL, ANOMALY, None]}[which.labeled]
+    if which.anomaly is not None:
+        wanted = [label for label in wanted if label == (ANOMALY if which.anomaly else NORMAL)]
+    if len(wanted) == 3:
+        return [[]]
+    if not wanted:
+        return [[false()]]
+    return [[E.label.is_(None) if label is None else E.label == label] for label in wanted]
+
+
+def _between(connection: Connection, dataset: int, which: Filter) -> Iterator[ColumnElement[bool]]:
+    """Turn moments into positions: what was added later stands later."""
+    if which.after is not None:
+        first = _edge(connection, dataset, E.added > which.after, last=False)
+        yield false() if first is None else E.position >= first
+    if which.before is not None:
+        last = _edge(connection, dataset, E.added < which.before, last=True)
+        yield false() if last is None else E.position <= last
+
+
+def _edge(connection: Connection, dataset: int, condition: ColumnElement[bool], *, last: bool) -> int | None:
+    order = (E.added.desc(), E.position.desc()) if last else (E.added, E.position)
+    query = select(E.position).where(E.dataset == dataset, condition).order_by(*order).limit(1)
+    found: int | None = connection.execute(query).scalar()
+    return found

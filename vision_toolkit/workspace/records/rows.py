@@ -1,0 +1,106 @@
+"""Turn rows into values, and count, find, change them: what every table needs."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Select, Table, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from vision_toolkit.workspace.lifecycle import DatasetState, JobState, ModelState, PackageState
+from vision_toolkit.workspace.records.tables import PROJECTS
+from vision_toolkit.workspace.values import DatasetRecord, Job, ModelRecord, Package, Project
+
+__all__ = ["by", "count", "insert", "moment", "new_id", "next_version", "now", "one", "page", "set_if", "value"]
+
+T = TypeVar("T")
+_STATES: dict[type, type] = {
+    DatasetRecord: DatasetState, ModelRecord: ModelState, Package: PackageState, Job: JobState,
+}  # fmt: skip
+_MOMENTS = {"created", "updated", "evaluated", "started", "ended"}
+_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (*_STATES, Project)}
+
+
+def now() -> float:
+    """Return the seconds since 1970 UTC."""
+    return time.time()
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """Return a moment as a datetime in UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def new_id() -> str:
+    """Return an id that nobody can guess and nothing else has."""
+    return secrets.token_hex(16)
+
+
+def value(kind: type[T], row: Row[Any]) -> T:
+    """Return a row as a value."""
+    given: dict[str, Any] = {}
+    for name in _NAMES[kind]:
+        cell = getattr(row, name)
+        if name in _MOMENTS:
+            cell = moment(cell)
+        elif name == "state":
+            cell = _STATES[kind](cell)
+        given[name] = cell
+    return kind(**given)
+
+
+def one(connection: Connection, kind: type[T], query: Select[Any]) -> T | None:
+    """Return the first row of a query as a value, or None."""
+    row = connection.execute(query.limit(1)).first()
+    return None if row is None else value(kind, row)
+
+
+def page(
+    connection: Connection, kind: type[T], table: Table, query: Select[Any], after: int, most: int
+) -> tuple[list[T], int | None]:
+    """Return up to ``most`` values of a query after a number, in order, and the number where the next part begins."""
+    found = connection.execute(query.where(table.c.number > after).order_by(table.c.number).limit(most + 1)).all()
+    values = [value(kind, row) for row in found[:most]]
+    return values, (found[most - 1].number if len(found) > most else None)
+
+
+def insert(connection: Connection, table: Table, values: Mapping[str, Any], *, unless: str | None = None) -> bool:
+    """Add a row; return False, and add none, if ``unless`` names a unique column whose value is there already."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(**values)
+    if unless is not None:
+        statement = statement.on_conflict_do_nothing(index_elements=unless.split(","))
+    return connection.execute(statement.returning(*table.primary_key)).first() is not None
+
+
+def set_if(connection: Connection, table: Table, id: str, changes: Mapping[str, Any], **known: Any) -> bool:
+    """Change a row if it is still as known; return whether it was."""
+    statement = update(table).where(table.c.id == id).values(**changes)
+    for name, expected in known.items():
+        statement = statement.where(table.c[name] == expected)
+    return connection.execute(statement).rowcount == 1
+
+
+def by(table: Table, **known: Any) -> Select[Any]:
+    """Return a query for the rows that are as known."""
+    query = select(table)
+    for name, expected in known.items():
+        query = query.where(table.c[name] == expected)
+    return query
+
+
+def next_version(connection: Connection, project: str) -> int:
+    """Return a project's next version, and count it up."""
+    found = connection.execute(select(PROJECTS.c.next_version).where(PROJECTS.c.id == project)).scalar_one()
+    connection.execute(update(PROJECTS).where(PROJECTS.c.id == project).values(next_version=PROJECTS.c.next_version + 1))
+    return int(found)
+
+
+def count(connection: Connection, query: Select[Any]) -> int:
+    """Return how many rows a query has."""
+    return int(connection.execute(select(func.count()).select_from(query.subquery())).scalar_one())
