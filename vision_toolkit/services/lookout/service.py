@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from vision_toolkit.core.errors import Unsupported
 from vision_toolkit.services.lookout.datasets import Datasets
 from vision_toolkit.services.lookout.errors import Exceptions
+from vision_toolkit.services.lookout.local import Local
 from vision_toolkit.services.lookout.models import Models
 from vision_toolkit.services.lookout.packages import Packages
 from vision_toolkit.services.lookout.work import Work
-from vision_toolkit.services.operation import Once
 from vision_toolkit.services.paging import Pages, Paginator
+from vision_toolkit.workspace import Workspace
 
 __all__ = ["LookoutVision", "Meta"]
 
@@ -33,11 +35,10 @@ class LookoutVision(Datasets, Models, Packages):
     Parameters
     ----------
     workspace
-        what remembers which calls were made already.
+        where everything lives: a :class:`~vision_toolkit.workspace.Workspace`, or the folder of one, which is then run
+        by threads of this process.
     work
-        what does the work.
-    region
-        what ``client.meta.region_name`` says.
+        what does the work; None = the workspace.
 
     Examples
     --------
@@ -45,9 +46,12 @@ class LookoutVision(Datasets, Models, Packages):
     ['create_project', 'describe_project', 'list_projects']
     """
 
-    def __init__(self, workspace: Once, work: Work, *, region: str = "us-east-1") -> None:
-        super().__init__(workspace, work)
-        self.meta = Meta(region)
+    def __init__(self, workspace: Workspace | str | os.PathLike[str], work: Work | None = None) -> None:
+        if not isinstance(workspace, Workspace):
+            workspace = Workspace(workspace, run=True)
+        super().__init__(workspace, work or Local(workspace))
+        self.workspace = workspace
+        self.meta = Meta(workspace.settings.region)
         self.exceptions = Exceptions()
         self.waiter_names: list[str] = []
 
@@ -79,4 +83,5 @@ class LookoutVision(Datasets, Models, Packages):
         raise ValueError(f"Waiter does not exist: {waiter_name}")
 
     def close(self) -> None:
-        """Do nothing: there is no connection to close."""
+        """Close the workspace, and with it the jobs that run in this process; they go on where it is opened again."""
+        self.workspace.close()

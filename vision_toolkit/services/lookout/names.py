@@ -1,0 +1,69 @@
+"""What Lookout for Vision calls the states that live in a workspace; a test proves that each has a name."""
+
+from __future__ import annotations
+
+from vision_toolkit.workspace.lifecycle import DatasetState, ModelState, PackageState
+
+__all__ = ["DATASET", "HOSTING", "MODEL", "PACKAGE", "arn_of_model", "arn_of_project", "model_of_arn"]
+
+DATASET = {
+    DatasetState.CREATING: "CREATE_IN_PROGRESS",
+    DatasetState.CREATED: "CREATE_COMPLETE",
+    DatasetState.FAILED: "CREATE_FAILED",
+    DatasetState.UPDATING: "UPDATE_IN_PROGRESS",
+    DatasetState.UPDATED: "UPDATE_COMPLETE",
+    DatasetState.ROLLING_BACK: "UPDATE_FAILED_ROLLBACK_IN_PROGRESS",
+    DatasetState.ROLLED_BACK: "UPDATE_FAILED_ROLLBACK_COMPLETE",
+    DatasetState.DELETED: "DELETE_COMPLETE",
+}
+MODEL = {
+    ModelState.TRAINING: "TRAINING",
+    ModelState.TRAINED: "TRAINED",
+    ModelState.FAILED: "TRAINING_FAILED",
+    ModelState.STARTING: "STARTING_HOSTING",
+    ModelState.HOSTED: "HOSTED",
+    ModelState.HOSTING_FAILED: "HOSTING_FAILED",
+    ModelState.STOPPING: "STOPPING_HOSTING",
+    ModelState.DELETED: "DELETING",
+}
+HOSTING = {state: MODEL[state] for state in (
+    ModelState.STARTING, ModelState.HOSTED, ModelState.HOSTING_FAILED, ModelState.STOPPING,
+)}  # fmt: skip
+"""What StartModel and StopModel answer."""
+PACKAGE = {
+    PackageState.CREATED: "CREATED",
+    PackageState.RUNNING: "RUNNING",
+    PackageState.SUCCEEDED: "SUCCEEDED",
+    PackageState.FAILED: "FAILED",
+}
+
+
+def arn_of_project(region: str, account: str, project: str) -> str:
+    """Return the name of a project that is unique in the world.
+
+    Examples
+    --------
+    >>> arn_of_project("us-east-1", "000000000000", "cookies")
+    'arn:aws:lookoutvision:us-east-1:000000000000:project/cookies'
+    """
+    return f"arn:aws:lookoutvision:{region}:{account}:project/{project}"
+
+
+def arn_of_model(region: str, account: str, project: str, version: str | int) -> str:
+    """Return the name of a model that is unique in the world."""
+    return f"arn:aws:lookoutvision:{region}:{account}:model/{project}/{version}"
+
+
+def model_of_arn(arn: str, region: str, account: str) -> tuple[str, str] | None:
+    """Return project and version of a model's name; None if it is not one of this service.
+
+    Examples
+    --------
+    >>> model_of_arn("arn:aws:lookoutvision:us-east-1:000000000000:model/cookies/2", "us-east-1", "000000000000")
+    ('cookies', '2')
+    """
+    head, _, rest = arn.partition(":model/")
+    project, _, version = rest.partition("/")
+    if head != f"arn:aws:lookoutvision:{region}:{account}" or not project or not version.isdigit():
+        return None
+    return project, version
