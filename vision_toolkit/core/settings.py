@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from vision_toolkit.core.errors import Invalid
 
@@ -24,6 +25,8 @@ class Settings:
         default of ``train(weights=...)``.
     cache
         folder of what can be made again: backbones, drawn datasets.
+    s3
+        what ``s3://BUCKET/KEY`` names: ``"folders"``, files of the workspace, or ``"s3"``, objects of a real S3.
 
     Examples
     --------
@@ -34,10 +37,11 @@ class Settings:
     threads: int | None = None
     weights: str = "auto"
     cache: Path = Path("~/.cache/vision_toolkit")
+    s3: Literal["folders", "s3"] = "folders"
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read ``VISION_TOOLKIT_THREADS``, ``_WEIGHTS`` and ``_CACHE`` from the environment.
+        """Read ``VISION_TOOLKIT_THREADS``, ``_WEIGHTS``, ``_CACHE`` and ``_S3`` from the environment.
 
         Raises
         ------
@@ -48,6 +52,9 @@ class Settings:
         threads = env.get("VISION_TOOLKIT_THREADS") or None
         if threads is not None and (not threads.isdigit() or int(threads) < 1):
             raise Invalid(f"VISION_TOOLKIT_THREADS must be a whole number from 1; {threads!r} was given.")
+        s3 = env.get("VISION_TOOLKIT_S3") or "folders"
+        if s3 not in ("folders", "s3"):
+            raise Invalid(f"VISION_TOOLKIT_S3 must be 'folders' or 's3'; {s3!r} was given.")
         base = env.get("VISION_TOOLKIT_CACHE")
         if not base:
             base = os.path.join(env.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "vision_toolkit")
@@ -55,6 +62,7 @@ class Settings:
             threads=int(threads) if threads else None,
             weights=env.get("VISION_TOOLKIT_WEIGHTS") or "auto",
             cache=Path(base).expanduser(),
+            s3="s3" if s3 == "s3" else "folders",
         )
 
     def usable_threads(self) -> int:

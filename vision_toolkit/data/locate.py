@@ -13,8 +13,8 @@ from vision_toolkit.data.storage import is_local, is_there, local_path
 
 __all__ = ["Images", "base_of", "locator"]
 
-Images = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]]
-"""A folder, or prefixes of ``source-ref`` with the folder of each."""
+Images = str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | Callable[[str], str | None]
+"""A folder, or prefixes of ``source-ref`` with the folder of each, or what knows a place for what a line names."""
 
 
 def base_of(path: str | os.PathLike[str]) -> str:
@@ -34,7 +34,8 @@ def locator(images: Images | None, base: str) -> Callable[[Entry], Entry]:
     Parameters
     ----------
     images
-        a folder, or a mapping of prefixes to folders; None for the places that the lines name.
+        a folder, or a mapping of prefixes to folders, or a function that returns the place of what a line names, or
+        None where it does not know; None for the places that the lines name.
     base
         folder or URI prefix from which relative names are taken when nothing else says.
 
@@ -55,6 +56,8 @@ def locator(images: Images | None, base: str) -> Callable[[Entry], Entry]:
         find = _from_base(base)
     elif isinstance(images, Mapping):
         find = _from_prefixes({prefix: _folder(folder) for prefix, folder in images.items()}, _from_base(base))
+    elif callable(images):
+        find = _from_function(images, _from_base(base))
     else:
         find = _from_folder(_folder(images))
 
@@ -111,6 +114,16 @@ def _from_prefixes(folders: Mapping[str, str], otherwise: Callable[[str], str | 
             if uri == prefix or uri.startswith(f"{prefix}/"):
                 return _join(folder, uri[len(prefix) :].lstrip("/"))
         return otherwise(uri)
+
+    return find
+
+
+def _from_function(
+    known: Callable[[str], str | None], otherwise: Callable[[str], str | None]
+) -> Callable[[str], str | None]:
+    def find(uri: str) -> str | None:
+        at = known(uri)
+        return otherwise(uri) if at is None else at
 
     return find
 

@@ -16,6 +16,7 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound, Unsupported, VisionError
+from vision_toolkit.data.s3 import S3Object
 
 __all__ = [
     "check_folder",
@@ -187,8 +188,17 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = F
 
 
 @contextlib.contextmanager
-def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[IO[bytes]]:
+def new_file(
+    path: str | os.PathLike[str], *, overwrite: bool = False, within: Path | None = None
+) -> Iterator[IO[bytes]]:
     """Open a temporary file that becomes ``path`` when the block ends well, and vanishes otherwise.
+
+    Parameters
+    ----------
+    path, overwrite
+        as :func:`write_file` takes them.
+    within
+        the folder, on the same disk, in which the temporary file is; None = beside ``path``, as ``.NAME.xxx``.
 
     Raises
     ------
@@ -216,7 +226,9 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
             raise Invalid(f"{target} is a folder; name a file.")
         _check_free(target, overwrite=overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:80]}.", dir=target.parent)
+        if within is not None:
+            within.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:60]}.", dir=within or target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
@@ -297,7 +309,7 @@ def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False, names: 
     with _clear_errors(str(target)):
         _check_replaceable(target, overwrite=overwrite, names=names)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", dir=target.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:60]}.", dir=target.parent))
         try:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
@@ -335,10 +347,12 @@ def _at(location: str | os.PathLike[str]) -> Any:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise Invalid(f"{path} is a pipe or a device, which may never end; copy it to a file first.")
         return path
+    text = os.fspath(location)
+    if text.startswith("s3://"):
+        return S3Object(text)
     import fsspec
     from upath import UPath
 
-    text = os.fspath(location)
     fsspec.get_filesystem_class(text.partition("://")[0])  # says what is missing; UPath would take it for a file
     return UPath(text)
 

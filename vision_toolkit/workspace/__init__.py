@@ -1,0 +1,1 @@
+"""What lives and changes: buckets, so far."""
