@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import io
 import json
 import logging
@@ -49,15 +50,71 @@ def test_an_answer_is_a_copy_with_boto3s_metadata(client: LookoutVision, work: A
     assert kept["ProjectDescription"]["Datasets"] == []
 
 
+EARLY, LATE = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
+SOURCE = {"GroundTruthManifest": {"S3Object": {"Bucket": "abc", "Key": "m"}}}
+OUTPUT = {"S3Location": {"Bucket": "abc"}}
+DEVICE = {"Greengrass": {"S3OutputLocation": {"Bucket": "abc"}, "ComponentName": "c"}}
+TAGS = [{"Key": "k", "Value": "v"}]
+# What a program says, with a value of its own for each argument, and what the work is asked then.
+ASKED: dict[str, tuple[dict[str, Any], tuple[Any, ...], dict[str, Any]]] = {
+    "create_project": ({"ProjectName": "p"}, ("p",), {}),
+    "describe_project": ({"ProjectName": "p"}, ("p",), {}),
+    "list_projects": ({"NextToken": "t", "MaxResults": 7}, ("t", 7), {}),
+    "delete_project": ({"ProjectName": "p"}, ("p",), {}),
+    "create_dataset": ({"ProjectName": "p", "DatasetType": "test", "DatasetSource": SOURCE}, ("p", "test", SOURCE), {}),
+    "describe_dataset": ({"ProjectName": "p", "DatasetType": "test"}, ("p", "test"), {}),
+    "delete_dataset": ({"ProjectName": "p", "DatasetType": "test"}, ("p", "test"), {}),
+    "update_dataset_entries": ({"ProjectName": "p", "DatasetType": "test", "Changes": b"{}"}, ("p", "test", b"{}"), {}),
+    "list_dataset_entries": (
+        {"ProjectName": "p", "DatasetType": "test", "Labeled": False, "AnomalyClass": "normal",
+         "BeforeCreationDate": LATE, "AfterCreationDate": EARLY, "NextToken": "t", "MaxResults": 7,
+         "SourceRefContains": "x"},
+        ("p", "test"),
+        {"labelled": False, "anomaly_class": "normal", "before": LATE, "after": EARLY, "contains": "x", "token": "t",
+         "limit": 7},
+    ),
+    "create_model": (
+        {"ProjectName": "p", "OutputConfig": OUTPUT, "Description": "d", "KmsKeyId": "k", "Tags": TAGS},
+        ("p", OUTPUT),
+        {"description": "d", "key": "k", "tags": TAGS},
+    ),
+    "describe_model": ({"ProjectName": "p", "ModelVersion": "3"}, ("p", "3"), {}),
+    "list_models": ({"ProjectName": "p", "NextToken": "t", "MaxResults": 7}, ("p", "t", 7), {}),
+    "delete_model": ({"ProjectName": "p", "ModelVersion": "3"}, ("p", "3"), {}),
+    "start_model": (
+        {"ProjectName": "p", "ModelVersion": "3", "MinInferenceUnits": 1, "MaxInferenceUnits": 2}, ("p", "3", 1, 2), {}
+    ),
+    "stop_model": ({"ProjectName": "p", "ModelVersion": "3"}, ("p", "3"), {}),
+    "detect_anomalies": (
+        {"ProjectName": "p", "ModelVersion": "3", "Body": io.BytesIO(b"PNG"), "ContentType": "image/png"},
+        ("p", "3", b"PNG", "image/png"),
+        {},
+    ),
+    "start_model_packaging_job": (
+        {"ProjectName": "p", "ModelVersion": "3", "Configuration": DEVICE, "JobName": "j", "Description": "d"},
+        ("p", "3", DEVICE),
+        {"job": "j", "description": "d"},
+    ),
+    "describe_model_packaging_job": ({"ProjectName": "p", "JobName": "j"}, ("p", "j"), {}),
+    "list_model_packaging_jobs": ({"ProjectName": "p", "NextToken": "t", "MaxResults": 7}, ("p", "t", 7), {}),
+    "tag_resource": ({"ResourceArn": "arn:1", "Tags": TAGS}, ("arn:1", TAGS), {}),
+    "untag_resource": ({"ResourceArn": "arn:1", "TagKeys": ["k"]}, ("arn:1", ["k"]), {}),
+    "list_tags_for_resource": ({"ResourceArn": "arn:1"}, ("arn:1",), {}),
+}  # fmt: skip
+
+
 def test_what_the_work_is_asked(client: LookoutVision, work: Any) -> None:
-    client.detect_anomalies(ProjectName="a", ModelVersion="1", Body=io.BytesIO(b"PNG"), ContentType="image/png")  # type: ignore[arg-type]
-    client.list_models(ProjectName="a")
-    client.start_model(ProjectName="a", ModelVersion="latest", MinInferenceUnits=2)
-    assert work.asked == [
-        ("detect_anomalies", ("a", "1", b"PNG", "image/png"), {}),
-        ("list_models", ("a", None, 100), {}),
-        ("start_model", ("a", "latest", 2, None), {}),
-    ]
+    assert list(ASKED) == list(client.operations())
+    for name, (said, args, kwargs) in ASKED.items():
+        assert set(said) | {"ClientToken"} == {*client.operations()[name].parameters, "ClientToken"}
+        getattr(client, name)(**said)
+        assert work.asked[-1] == (name, args, kwargs)
+        inspect.signature(getattr(Work, name)).bind(None, *args, **kwargs)  # and takes it
+
+
+def test_a_page_has_100_items_where_nobody_says_how_many(client: LookoutVision, work: Any) -> None:
+    client.list_models(ProjectName="p")
+    assert work.asked == [("list_models", ("p", None, 100), {})]
 
 
 def test_tokens_are_scoped_by_operation_and_resource(client: LookoutVision, work: Any) -> None:
