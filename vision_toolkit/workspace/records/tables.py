@@ -7,6 +7,8 @@ opaque id, by which everything outside this room knows them. A name that must be
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -38,7 +40,7 @@ METADATA = MetaData(
 _Number = BigInteger().with_variant(Integer(), "sqlite")
 
 
-def _numbered(name: str, *columns: Column[object] | Index) -> Table:
+def _numbered(name: str, *columns: Column[Any] | Index) -> Table:
     number: Column[int] = Column("number", _Number, primary_key=True, autoincrement=True)
     return Table(name, METADATA, number, *columns, sqlite_autoincrement=True)
 
