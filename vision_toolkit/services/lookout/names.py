@@ -17,6 +17,7 @@ DATASET: dict[DatasetState, shapes.DatasetStatus] = {
     DatasetState.ROLLED_BACK: "UPDATE_FAILED_ROLLBACK_COMPLETE",
     DatasetState.DELETED: "DELETE_COMPLETE",
 }
+"""What a dataset's state is called."""
 MODEL: dict[ModelState, shapes.ModelStatus] = {
     ModelState.TRAINING: "TRAINING",
     ModelState.TRAINED: "TRAINED",
@@ -27,6 +28,7 @@ MODEL: dict[ModelState, shapes.ModelStatus] = {
     ModelState.STOPPING: "STOPPING_HOSTING",
     ModelState.DELETED: "DELETING",
 }
+"""What a model's state is called."""
 HOSTING: dict[ModelState, shapes.ModelHostingStatus] = {
     ModelState.STARTING: "STARTING_HOSTING",
     ModelState.HOSTED: "HOSTED",
@@ -40,6 +42,7 @@ PACKAGE: dict[PackageState, shapes.ModelPackagingJobStatus] = {
     PackageState.SUCCEEDED: "SUCCEEDED",
     PackageState.FAILED: "FAILED",
 }
+"""What a packaging job's state is called."""
 
 
 def arn_of_project(region: str, account: str, project: str) -> str:

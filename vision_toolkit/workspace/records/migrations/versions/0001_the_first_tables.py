@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+__all__: list[str] = []
+
 revision = "0001"
 down_revision = None
 
