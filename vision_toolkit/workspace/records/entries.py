@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, or_, select, update
 
+from vision_toolkit.core.errors import NotFound
 from vision_toolkit.workspace.records.rows import now
 from vision_toolkit.workspace.records.tables import ENTRIES
 from vision_toolkit.workspace.values import EntryRecord, Page
 
-__all__ = ["Counts", "Filter", "NewEntry", "add", "discard", "forget", "listed", "read", "replace"]
+__all__ = ["Counts", "Filter", "NewEntry", "add", "discard", "forget", "listed", "read", "remove", "replace"]
 
 E = ENTRIES.c
 NORMAL, ANOMALY = 0, 1
@@ -90,6 +91,24 @@ def replace(connection: Connection, dataset: int, version: int, entries: Sequenc
         counts = counts.plus(entry.label, entry.masked)
     last = connection.execute(select(func.max(E.position)).where(E.dataset == dataset)).scalar()
     add(connection, dataset, version, 0 if last is None else last + 1, new)
+    return counts
+
+
+def remove(connection: Connection, dataset: int, version: int, sources: Sequence[str], counts: Counts) -> Counts:
+    """Take lines out of a version by their source; return the counts then, and leave the versions before alone.
+
+    Raises
+    ------
+    NotFound
+        if one is not there.
+    """
+    for source in sources:
+        query = select(E.number, E.label, E.masked).where(E.dataset == dataset, E.source == source, _seen(version - 1))
+        old = connection.execute(query.where(E.until.is_(None))).first()
+        if old is None:
+            raise NotFound(f"{source} is not in the dataset.")
+        connection.execute(update(ENTRIES).where(E.number == old.number).values(until=version))
+        counts = counts.plus(old.label, old.masked, -1)
     return counts
 
 
