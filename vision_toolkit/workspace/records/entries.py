@@ -17,6 +17,8 @@ __all__ = ["Counts", "Filter", "NewEntry", "add", "discard", "forget", "listed",
 
 E = ENTRIES.c
 NORMAL, ANOMALY = 0, 1
+ASKED = 500
+"""Sources that are looked up at once."""
 
 
 class NewEntry(NamedTuple):
@@ -74,21 +76,27 @@ def add(connection: Connection, dataset: int, version: int, first: int, entries:
 
 def replace(connection: Connection, dataset: int, version: int, entries: Sequence[NewEntry], counts: Counts) -> Counts:
     """Stage lines for a version: one whose source is there takes its place, others come last; return the counts."""
-    before = version - 1
     new: list[NewEntry] = []
-    for entry in entries:
-        query = select(E.number, E.position, E.added, E.label, E.masked).where(
-            E.dataset == dataset, E.source == entry.source, _seen(before)
+    for start in range(0, len(entries), ASKED):
+        part = entries[start : start + ASKED]
+        query = select(E.number, E.source, E.position, E.added, E.label, E.masked).where(
+            E.dataset == dataset, E.source.in_([entry.source for entry in part]), _seen(version - 1)
         )
-        old = connection.execute(query).first()
-        if old is None:
-            new.append(entry)
-        else:
-            connection.execute(update(ENTRIES).where(E.number == old.number).values(until=version))
-            row = {"dataset": dataset, "position": old.position, "since": version, "until": None, "added": old.added}
-            connection.execute(insert(ENTRIES).values(row | entry._asdict()))
-            counts = counts.plus(old.label, old.masked, -1)
-        counts = counts.plus(entry.label, entry.masked)
+        known = {row.source: row for row in connection.execute(query)}
+        over = [row.number for row in known.values()]
+        connection.execute(update(ENTRIES).where(E.number.in_(over)).values(until=version))
+        again = []
+        for entry in part:
+            old = known.get(entry.source)
+            if old is None:
+                new.append(entry)
+            else:
+                counts = counts.plus(old.label, old.masked, -1)
+                place = {"dataset": dataset, "position": old.position, "since": version, "until": None}
+                again.append({**place, "added": old.added, **entry._asdict()})
+            counts = counts.plus(entry.label, entry.masked)
+        if again:
+            connection.execute(insert(ENTRIES), again)
     last = connection.execute(select(func.max(E.position)).where(E.dataset == dataset)).scalar()
     add(connection, dataset, version, 0 if last is None else last + 1, new)
     return counts
