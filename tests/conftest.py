@@ -34,6 +34,14 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory) -> Path:
+    """Give the folder of a workspace with two trained models; open a copy of it."""
+    from tests.workspace.trained import train_two
+
+    return train_two(tmp_path_factory.mktemp("trained") / "w")
+
+
 def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Fail what was skipped in CI for any other reason than a missing ../shared."""
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
