@@ -32,9 +32,12 @@ TYPES = ("train", "test")
 TOLD = 10
 """How many bad lines a message names."""
 BATCH = 2_000
+LIMITED = {"other-format", "odd-size", "large-file"}
+"""What is told of images that this toolkit takes, and the service did not."""
 AT_ONCE = 16
 """Questions to a store over the network at the same time."""
-USABLE = {DatasetState.CREATED, DatasetState.UPDATED, DatasetState.ROLLED_BACK}
+UNUSABLE = {DatasetState.CREATING, DatasetState.FAILED}
+"""Those without lines; while one is updated, its lines of before are there."""
 CREATED, CREATING = "The dataset was created successfully.", "The dataset is being created."
 UPDATED, UPDATING = "The dataset was updated successfully.", "The dataset is being updated."
 _VERDICTS = {Label.NORMAL: entries.NORMAL, Label.ANOMALY: entries.ANOMALY, Label.UNLABELLED: None}
@@ -195,7 +198,7 @@ class Datasets:
         if not self._workspace.settings.limits:
             return
         known = entries.first_source(connection, dataset.number, dataset.version)
-        for number, line in enumerate(lines.decode("utf-8", "replace").splitlines(), 1):
+        for number, line in enumerate(lines.decode("utf-8", "replace").split("\n"), 1):
             entry = read_line(line, number)[0] if line.strip() else None
             if entry is None:
                 continue
@@ -350,7 +353,7 @@ class _Reader:
             new.append(NewEntry(entry.source, _VERDICTS[entry.label], entry.mask is not None, text))
             self.counts = self.counts.plus(new[-1].label, new[-1].masked)
         for finding in check_images(placed, len(placed), look="header", threads=self._threads):
-            if finding.severity == "error":
+            if finding.severity == "error" or (self._limits and finding.rule in LIMITED):
                 self._tell(finding)
         self._check_remote(placed)
         return new

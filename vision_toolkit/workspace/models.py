@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vision_toolkit.core.errors import Conflict, Exceeded, Invalid, NotFound
-from vision_toolkit.workspace.lifecycle import MODEL, ModelState
+from vision_toolkit.workspace.lifecycle import MODEL, DatasetState, ModelState
 from vision_toolkit.workspace.records import queue, rows, tags
 from vision_toolkit.workspace.records.tables import MODELS, PACKAGES
 from vision_toolkit.workspace.values import Job, ModelRecord, Page, Project
@@ -69,17 +69,27 @@ class Models:
                 raise Conflict(f"Project {project.name!r} has no training dataset; create one first.").about(
                     "dataset", f"{project.name}/train"
                 )
+            for one in datasets.values():
+                if one.state is DatasetState.FAILED:
+                    raise Conflict(f"The {one.type} dataset was not made: {one.message}").about(
+                        "dataset", f"{project.name}/{one.type}"
+                    )
+            waits = [job.id for one in datasets.values() for job in queue.open_jobs(connection, target=one.id)]
+            facts: dict[str, Any] = {}
+            if (
+                not waits
+            ):  # what is there now is what is learned from, whatever happens to it before the training begins
+                facts["datasets"] = {name: [one.id, one.version] for name, one in datasets.items()}
             version = rows.next_version(connection, project.id)
             made = rows.new_id()
             row = {
                 "id": made, "project": project.id, "version": version, "key": f"{project.id}/{version}",
                 "state": ModelState.TRAINING.value, "message": TRAINING, "description": description,
-                "output": dict(output), "kms": kms, "created": moment, "facts": {"arn": arn.format(version)},
+                "output": dict(output), "kms": kms, "created": moment, "facts": {**facts, "arn": arn.format(version)},
             }  # fmt: skip
             rows.insert(connection, MODELS, row)
             if given_tags:
                 self._workspace.tags.put(made, given_tags)
-            waits = [job.id for one in datasets.values() for job in queue.open_jobs(connection, target=one.id)]
             self._workspace.add_job("train", target=made, project=project.id, payload={}, awaits=waits)
             return self.get(project, str(version))
 
@@ -172,7 +182,8 @@ class Models:
         with self._workspace.records.change() as connection:
             model = self.get(project, version)
             state = self._after(model, "delete", project)
-            if queue.open_jobs(connection, kind="package", target=model.id):
+            packages = connection.execute(rows.by(PACKAGES, model=model.id)).all()
+            if any(queue.open_jobs(connection, kind="package", target=row.id) for row in packages):
                 raise Conflict(f"Model {version} is being packaged; wait for its end.").about(
                     "model", f"{project.name}/{version}"
                 )

@@ -159,7 +159,7 @@ def _golden(work: Work, manifest: Path) -> list[Any]:
     """Return test images of both verdicts, read from where they lie."""
     place = locator(work.workspace.buckets.images(), "")
     text = manifest.read_text("utf-8", "surrogateescape")
-    found = [entry for line in text.splitlines() if (entry := read_line(line)[0]) is not None]
+    found = [entry for line in text.split("\n") if line and (entry := read_line(line)[0]) is not None]
     by_label: dict[str, list[Any]] = {}
     for entry in found:
         by_label.setdefault(entry.label, []).append(place(entry))

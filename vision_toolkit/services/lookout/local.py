@@ -134,11 +134,11 @@ class Local(Work):
             contains=contains,
         )
         found = self._workspace.projects.get(project)
-        position = _read_token(token, "entries", -1)
+        position = _read_token(token, f"entries/{found.id}/{dataset}", -1)
         page = self._workspace.datasets.entries(found, dataset, which, after=position, most=limit)
         answer: answers.ListDatasetEntriesResponse = {"DatasetEntries": [one.line for one in page.items]}
         if page.after is not None:
-            answer["NextToken"] = _token("entries", page.after)
+            answer["NextToken"] = _token(f"entries/{found.id}/{dataset}", page.after)
         return answer
 
     # ---------------------------------------------------------------- models
@@ -153,6 +153,8 @@ class Local(Work):
         tags: list[shapes.Tag] | None,
     ) -> answers.CreateModelResponse:
         """Begin to train a model."""
+        place = output["S3Location"]
+        self._workspace.buckets.place(f"s3://{place['Bucket']}/{place.get('Prefix') or ''}EvaluationResult.json")
         made = self._workspace.models.create(
             self._workspace.projects.get(project), output=dict(output["S3Location"]), description=description, kms=key,
             given_tags=_tags(tags or []), arn=names.arn_of_model(self._region, self._account, project, "{}"),
@@ -183,10 +185,10 @@ class Local(Work):
     def list_models(self, project: str, token: str | None, limit: int) -> answers.ListModelsResponse:
         """Tell of at most ``limit`` models."""
         found = self._workspace.projects.get(project)
-        page = self._workspace.models.list(found, after=_read_token(token, "models", 0), most=limit)
+        page = self._workspace.models.list(found, after=_read_token(token, f"models/{found.id}", 0), most=limit)
         answer: answers.ListModelsResponse = {"Models": [self._model(project, one) for one in page.items]}
         if page.after is not None:
-            answer["NextToken"] = _token("models", page.after)
+            answer["NextToken"] = _token(f"models/{found.id}", page.after)
         return answer
 
     def delete_model(self, project: str, version: str) -> answers.DeleteModelResponse:
@@ -287,11 +289,11 @@ class Local(Work):
     ) -> answers.ListModelPackagingJobsResponse:
         """Tell of at most ``limit`` packaging jobs."""
         found = self._workspace.projects.get(project)
-        page = self._workspace.packages.list(found, after=_read_token(token, "packages", 0), most=limit)
+        page = self._workspace.packages.list(found, after=_read_token(token, f"packages/{found.id}", 0), most=limit)
         listed = [_package(project, one) for one in page.items]
         answer: answers.ListModelPackagingJobsResponse = {"ModelPackagingJobs": listed}
         if page.after is not None:
-            answer["NextToken"] = _token("packages", page.after)
+            answer["NextToken"] = _token(f"packages/{found.id}", page.after)
         return answer
 
     # ---------------------------------------------------------------- tags
@@ -442,8 +444,8 @@ def _read_token(token: str | None, kind: str, first: int) -> int:
     if not token:
         return first
     try:
-        said, _, number = base64.b64decode(token, validate=True).decode().partition(":")
-        if said == kind:
+        said, _, number = base64.b64decode(token, validate=True).decode("ascii").partition(":")
+        if said == kind and number.isdigit() and len(number) < 19:
             return int(number)
     except (binascii.Error, ValueError):
         pass

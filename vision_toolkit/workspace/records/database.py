@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from vision_toolkit.core.errors import Failed, Invalid, Unsupported
 
@@ -140,6 +141,8 @@ class Database:
             yield
         except OperationalError as error:
             raise Failed(f"The records at {self.name} cannot be used: {_first_line(error)}") from error
+        except PoolTimeout as error:
+            raise Failed(f"The records at {self.name} are asked by too many at once; try again.") from error
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise Failed(f"The records at {self.name} were lost: {_first_line(error)}") from error
@@ -167,7 +170,9 @@ def _sqlite(url: URL) -> Engine:
         Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failed(f"{url.database}: {error.strerror or error}.") from error
-    engine = create_engine(url, connect_args={"timeout": BUSY, "check_same_thread": False}, pool_size=16)
+    engine = create_engine(
+        url, connect_args={"timeout": BUSY, "check_same_thread": False}, pool_size=16, max_overflow=48
+    )
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
