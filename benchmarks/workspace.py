@@ -25,6 +25,7 @@ import argparse
 import base64
 import contextlib
 import glob
+import io
 import json
 import os
 import platform
@@ -384,6 +385,10 @@ def time_entries(workspace: Workspace, count: int, rounds: int) -> Figures:
     timed("SourceRefContains, nowhere, Labeled=True", few, Labeled=True, SourceRefContains="no such part")
     timed("SourceRefContains, nowhere, anomalies", few, AnomalyClass="anomaly", SourceRefContains="no such part")
     timed("SourceRefContains, nowhere, half by date", few, AfterCreationDate=half, SourceRefContains="no such part")
+    picture = io.BytesIO()
+    Image.new("RGB", (640, 480)).save(picture, "PNG")
+    for changed in (count // 2, *range(100)):
+        workspace.buckets.write(source_of(changed), picture.getvalue())
     for what, change in (("one line", line(count // 2)), ("100 lines", "\n".join(map(line, range(100))))):
         taken, done = [], []
         for _ in range(few):
