@@ -138,6 +138,6 @@ def _model(work: Work) -> ModelRecord:
 
 
 def _found(connection: Connection, job: Job) -> ModelRecord:
-    found = rows.one(connection, ModelRecord, rows.by(MODELS, id=job.target))
+    found = rows.known(connection, ModelRecord, MODELS, id=job.target)
     assert found is not None
     return found

@@ -112,7 +112,7 @@ class Models:
                 )
                 found = rows.one(connection, ModelRecord, query.order_by(MODELS.c.version.desc()))
             else:
-                found = rows.one(connection, ModelRecord, rows.by(MODELS, key=f"{project.id}/{version}"))
+                found = rows.known(connection, ModelRecord, MODELS, key=f"{project.id}/{version}")
         if found is None:
             raise NotFound(f"Project {project.name!r} has no model {version}.").about(
                 "model", f"{project.name}/{version}"
@@ -122,7 +122,7 @@ class Models:
     def by_id(self, id: str) -> ModelRecord | None:
         """Return a model by its id."""
         with self._workspace.records.look() as connection:
-            return rows.one(connection, ModelRecord, rows.by(MODELS, id=id))
+            return rows.known(connection, ModelRecord, MODELS, id=id)
 
     def list(self, project: Project, *, after: int = 0, most: int = 100) -> Page[ModelRecord]:
         """Return the models of a project, oldest first."""

@@ -51,7 +51,7 @@ class Projects:
             if there is none.
         """
         with self._workspace.records.look() as connection:
-            found = rows.one(connection, Project, rows.by(PROJECTS, key=f"{service}/{name}"))
+            found = rows.known(connection, Project, PROJECTS, key=f"{service}/{name}")
         if found is None:
             raise NotFound(f"There is no project {name!r}.").about("project", name)
         return found

@@ -86,7 +86,7 @@ def train_model(work: Work) -> None:
 
 def fail_training(connection: Connection, job: Job, message: str) -> None:
     """Say why there is no model."""
-    model = rows.one(connection, ModelRecord, rows.by(MODELS, id=job.target))
+    model = rows.known(connection, ModelRecord, MODELS, id=job.target)
     assert model is not None
     state = MODEL.after(model.state, "fail")
     rows.set_if(connection, MODELS, model.id, {"state": state.value, "message": message})
@@ -94,7 +94,7 @@ def fail_training(connection: Connection, job: Job, message: str) -> None:
 
 def _project(work: Work) -> Project:
     with work.workspace.records.look() as connection:
-        found = rows.one(connection, Project, rows.by(PROJECTS, id=work.job.project))
+        found = rows.known(connection, Project, PROJECTS, id=work.job.project)
     assert found is not None
     return found
 
@@ -117,7 +117,7 @@ def _datasets(work: Work, project: Project, model: ModelRecord) -> dict[str, tup
 
 def _by_id(work: Work, id: str) -> DatasetRecord:
     with work.workspace.records.look() as connection:
-        found = rows.one(connection, DatasetRecord, rows.by(SETS, id=id))
+        found = rows.known(connection, DatasetRecord, SETS, id=id)
     assert found is not None
     return found
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from vision_toolkit.core.errors import Conflict, Invalid, NotFound
 from vision_toolkit.core.prediction import Prediction, Task
@@ -24,10 +25,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Local"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 CONTENT_TYPES = ("image/jpeg", "image/png")
 MOST_MASK = 5_242_880
 """Bytes of a mask that an answer may have."""
 GPU_OPTIONS = ("gpu-code", "trt-ver", "cuda-ver")
+
+
+def _still(read: Callable[Concatenate[Local, P], R]) -> Callable[Concatenate[Local, P], R]:
+    """Let everything that an answer tells be of one moment."""
+
+    @functools.wraps(read)
+    def told(self: Local, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._workspace.records.still():
+            return read(self, *args, **kwargs)
+
+    return told
 
 
 class Local(Work):
@@ -49,12 +64,14 @@ class Local(Work):
         """Make a project."""
         return {"ProjectMetadata": self._project(self._workspace.projects.create(project))}
 
+    @_still
     def describe_project(self, project: str) -> answers.DescribeProjectResponse:
         """Tell of a project and its datasets."""
         found = self._workspace.projects.get(project)
         datasets = [_dataset(one) for one in self._workspace.datasets.list(found)]
         return {"ProjectDescription": {**self._project(found), "Datasets": datasets}}
 
+    @_still
     def list_projects(self, token: str | None, limit: int) -> answers.ListProjectsResponse:
         """Tell of at most ``limit`` projects."""
         page = self._workspace.projects.list(after=_read_token(token, "projects", 0), most=limit)
@@ -85,6 +102,7 @@ class Local(Work):
         manifest = _manifest_of(source)
         return {"DatasetMetadata": _dataset(self._workspace.datasets.create(found, dataset, manifest=manifest))}
 
+    @_still
     def describe_dataset(self, project: str, dataset: str) -> answers.DescribeDatasetResponse:
         """Tell of a dataset."""
         found = self._workspace.datasets.get(self._workspace.projects.get(project), dataset)
@@ -112,6 +130,7 @@ class Local(Work):
         updated = self._workspace.datasets.update(self._workspace.projects.get(project), dataset, changes)
         return {"Status": names.DATASET[updated.state]}
 
+    @_still
     def list_dataset_entries(
         self,
         project: str,
@@ -161,6 +180,7 @@ class Local(Work):
         )  # fmt: skip
         return {"ModelMetadata": self._model(project, made)}
 
+    @_still
     def describe_model(self, project: str, version: str) -> answers.DescribeModelResponse:
         """Tell of a model."""
         found = self._workspace.models.get(self._workspace.projects.get(project), version)
@@ -182,6 +202,7 @@ class Local(Work):
             described["MaxInferenceUnits"] = found.max_units
         return {"ModelDescription": described}
 
+    @_still
     def list_models(self, project: str, token: str | None, limit: int) -> answers.ListModelsResponse:
         """Tell of at most ``limit`` models."""
         found = self._workspace.projects.get(project)
@@ -273,6 +294,7 @@ class Local(Work):
         )  # fmt: skip
         return {"JobName": made.name}
 
+    @_still
     def describe_model_packaging_job(self, project: str, job: str) -> answers.DescribeModelPackagingJobResponse:
         """Tell of a packaging job."""
         found = self._workspace.packages.get(self._workspace.projects.get(project), job)
@@ -284,6 +306,7 @@ class Local(Work):
             described["ModelPackagingOutputDetails"] = {"Greengrass": details}  # type: ignore[typeddict-item]
         return {"ModelPackagingDescription": described}
 
+    @_still
     def list_model_packaging_jobs(
         self, project: str, token: str | None, limit: int
     ) -> answers.ListModelPackagingJobsResponse:
@@ -300,14 +323,17 @@ class Local(Work):
 
     def tag_resource(self, arn: str, tags: list[shapes.Tag]) -> answers.TagResourceResponse:
         """Add tags to a model."""
-        self._workspace.tags.put(self._tagged(arn).id, _tags(tags))
+        with self._workspace.records.change():
+            self._workspace.tags.put(self._tagged(arn).id, _tags(tags))
         return {}
 
     def untag_resource(self, arn: str, keys: list[str]) -> answers.UntagResourceResponse:
         """Take tags from a model."""
-        self._workspace.tags.remove(self._tagged(arn).id, keys)
+        with self._workspace.records.change():
+            self._workspace.tags.remove(self._tagged(arn).id, keys)
         return {}
 
+    @_still
     def list_tags_for_resource(self, arn: str) -> answers.ListTagsForResourceResponse:
         """Give the tags of a model."""
         found = self._workspace.tags.get(self._tagged(arn).id)
