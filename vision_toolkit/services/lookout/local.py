@@ -42,7 +42,7 @@ def _still(read: Callable[Concatenate[Local, P], R]) -> Callable[Concatenate[Loc
         with self._workspace.records.still():
             return read(self, *args, **kwargs)
 
-    return told
+    return cast("Callable[Concatenate[Local, P], R]", told)
 
 
 class Local(Work):
@@ -430,7 +430,7 @@ def _package(project: str, package: Package) -> shapes.ModelPackagingJobMetadata
     }
     if package.description is not None:
         told["ModelPackagingJobDescription"] = package.description
-    return told
+    return cast("Callable[Concatenate[Local, P], R]", told)
 
 
 def _location(output: Mapping[str, Any]) -> shapes.S3Location:
