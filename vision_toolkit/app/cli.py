@@ -1,7 +1,8 @@
 """The command line: ``vision-toolkit COMMAND``.
 
 ``check`` and ``repair`` are in :mod:`.doctor_commands`, ``convert``, ``diff``, ``stats`` and ``curate`` in
-:mod:`.data_commands`; ``split``, ``train``, ``evaluate``, ``predict``, ``card`` and ``demo`` are here.
+:mod:`.data_commands`, ``serve``, ``keys`` and ``aws-model`` in :mod:`.service_commands`; ``split``, ``train``,
+``evaluate``, ``predict``, ``card`` and ``demo`` are here.
 
 Exit codes: 0 done; 1 done, and the answer is no (errors in a manifest, a difference, an image that could not be
 predicted); 2 the call was wrong; 3 it failed, and standard error says why; 130 interrupted; 141 whoever read the
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vision_toolkit as vt
-from vision_toolkit.app import data_commands, doctor_commands
+from vision_toolkit.app import data_commands, doctor_commands, service_commands
 from vision_toolkit.app.arguments import build_parser
 from vision_toolkit.app.opening import open_both, open_data
 from vision_toolkit.app.saying import as_typed, bar, complain, print_json, safely, some
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-DATA_COMMANDS = {name: getattr(room, name) for room in (doctor_commands, data_commands) for name in room.__all__}
+_ROOMS = (doctor_commands, data_commands, service_commands)
+DATA_COMMANDS = {name: getattr(room, name) for room in _ROOMS for name in room.__all__}
 
 REPORT = ("report.json", "report.html")
 DEMO = ("model", *REPORT)

@@ -73,10 +73,14 @@ class Settings:
         base = env.get("VISION_TOOLKIT_CACHE")
         if not base:
             base = os.path.join(env.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "vision_toolkit")
-        texts = {name: env.get(f"VISION_TOOLKIT_{name.upper()}") for name in ("weights", "database", *_CHOICES, *_WORDS)}
+        texts = {
+            name: env.get(f"VISION_TOOLKIT_{name.upper()}") for name in ("weights", "database", *_CHOICES, *_WORDS)
+        }
         for name, allowed in _CHOICES.items():
             if texts[name] and texts[name] not in allowed:
-                raise Invalid(f"VISION_TOOLKIT_{name.upper()} must be {' or '.join(allowed)}; {texts[name]!r} was given.")
+                raise Invalid(
+                    f"VISION_TOOLKIT_{name.upper()} must be {' or '.join(allowed)}; {texts[name]!r} was given."
+                )
         for name, pattern in _WORDS.items():
             if texts[name] and not re.fullmatch(pattern, texts[name] or ""):
                 raise Invalid(f"VISION_TOOLKIT_{name.upper()} must look like {pattern}; {texts[name]!r} was given.")

@@ -161,7 +161,9 @@ class Datasets:
             state = self._after(dataset, "delete", project)
             rows.set_if(connection, SETS, dataset.id, {"key": None, "state": state.value, "updated": rows.now()})
             trainings = [job.id for job in queue.open_jobs(connection, project=project.id, kind="train")]
-            self._workspace.add_job("sweep dataset", target=dataset.id, project=project.id, payload={}, awaits=trainings)
+            self._workspace.add_job(
+                "sweep dataset", target=dataset.id, project=project.id, payload={}, awaits=trainings
+            )
 
     def _after(self, dataset: DatasetRecord, event: str, project: Project) -> DatasetState:
         try:

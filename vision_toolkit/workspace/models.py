@@ -97,7 +97,9 @@ class Models:
         """
         with self._workspace.records.look() as connection:
             if version == "latest":
-                query = rows.by(MODELS, project=project.id).where(MODELS.c.key.is_not(None), MODELS.c.evaluated.is_not(None))
+                query = rows.by(MODELS, project=project.id).where(
+                    MODELS.c.key.is_not(None), MODELS.c.evaluated.is_not(None)
+                )
                 found = rows.one(connection, ModelRecord, query.order_by(MODELS.c.version.desc()))
             else:
                 found = rows.one(connection, ModelRecord, rows.by(MODELS, key=f"{project.id}/{version}"))

@@ -76,7 +76,9 @@ class Projects:
             alive = [
                 noun
                 for noun, table in (("model", MODELS), ("dataset", SETS))
-                if connection.execute(rows.by(table, project=project.id).where(table.c.key.is_not(None)).limit(1)).first()
+                if connection.execute(
+                    rows.by(table, project=project.id).where(table.c.key.is_not(None)).limit(1)
+                ).first()
             ]
             alive += ["unfinished job"] if queue.open_jobs(connection, project=project.id, sweeping=False) else []
             if alive:

@@ -179,7 +179,9 @@ def _size(manifest: Sequence[Entry], *, limits: bool) -> list[int] | None:
             example.setdefault((facts.width, facts.height), entry.source)
     if limits and len(sizes) > 1:
         told = ", ".join(f"{w} x {h} ({count}, {example[w, h]})" for (w, h), count in sizes.most_common(5))
-        raise Invalid(f"All images of a project have one size; these have {len(sizes)}: {told}. (limits=off allows it.)")
+        raise Invalid(
+            f"All images of a project have one size; these have {len(sizes)}: {told}. (limits=off allows it.)"
+        )
     return list(next(iter(sizes))) if len(sizes) == 1 else None
 
 

@@ -377,7 +377,7 @@ def check_target(greengrass: Mapping[str, Any]) -> None:
         except ValueError as error:
             raise Invalid(f"CompilerOptions are JSON: {error}.") from None
         if not isinstance(parsed, dict):
-            raise Invalid("CompilerOptions are a JSON object, such as {\"mcpu\": \"core-avx2\"}.")
+            raise Invalid('CompilerOptions are a JSON object, such as {"mcpu": "core-avx2"}.')
     if platform is not None and platform.get("Accelerator") == "NVIDIA":
         missing = [name for name in GPU_OPTIONS if name not in parsed]
         if missing:

@@ -120,7 +120,9 @@ def first_source(connection: Connection, dataset: int, version: int) -> str | No
     return connection.execute(query).scalar()
 
 
-def listed(connection: Connection, dataset: int, version: int, which: Filter, after: int, most: int) -> Page[EntryRecord]:
+def listed(
+    connection: Connection, dataset: int, version: int, which: Filter, after: int, most: int
+) -> Page[EntryRecord]:
     """Return up to ``most`` lines of a version after a position, in order of their first insertion."""
     shared = [E.dataset == dataset, E.position > after, _seen(version), *_between(connection, dataset, which)]
     if which.contains is not None:

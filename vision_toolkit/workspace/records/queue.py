@@ -12,7 +12,21 @@ from vision_toolkit.workspace.records.rows import moment, new_id, now, one, valu
 from vision_toolkit.workspace.records.tables import JOBS, LOGS, WAITS
 from vision_toolkit.workspace.values import Job
 
-__all__ = ["add", "claim", "close", "data", "find", "free", "let_go", "log", "logs", "newest", "open_jobs", "owners", "tell"]
+__all__ = [
+    "add",
+    "claim",
+    "close",
+    "data",
+    "find",
+    "free",
+    "let_go",
+    "log",
+    "logs",
+    "newest",
+    "open_jobs",
+    "owners",
+    "tell",
+]
 
 SWEEP = "sweep dataset"
 OPEN = (JobState.ACCEPTED.value, JobState.RUNNING.value)

@@ -97,7 +97,9 @@ def by(table: Table, **known: Any) -> Select[Any]:
 def next_version(connection: Connection, project: str) -> int:
     """Return a project's next version, and count it up."""
     found = connection.execute(select(PROJECTS.c.next_version).where(PROJECTS.c.id == project)).scalar_one()
-    connection.execute(update(PROJECTS).where(PROJECTS.c.id == project).values(next_version=PROJECTS.c.next_version + 1))
+    connection.execute(
+        update(PROJECTS).where(PROJECTS.c.id == project).values(next_version=PROJECTS.c.next_version + 1)
+    )
     return int(found)
 
 

@@ -13,7 +13,9 @@ __all__ = ["get", "put", "remove"]
 
 def get(connection: Connection, resource: str) -> dict[str, str]:
     """Return the tags of a resource, sorted by name."""
-    found = connection.execute(select(TAGS.c.name, TAGS.c.value).where(TAGS.c.resource == resource).order_by(TAGS.c.name))
+    found = connection.execute(
+        select(TAGS.c.name, TAGS.c.value).where(TAGS.c.resource == resource).order_by(TAGS.c.name)
+    )
     return {row.name: row.value for row in found}
 
 
