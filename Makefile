@@ -36,7 +36,7 @@ check: ## lint, format, types and notebooks, changing nothing
 
 docs: ## write what follows from the code into docs/
 	@PYTHON="$(PYTHON)" sh scripts/venv.sh all,test
-	@$(PY) scripts/docs.py
+	@$(PY) scripts/docs.py && $(PY) scripts/coverage_page.py
 
 constraints: ## write the versions that are installed here to constraints.txt
 	@PYTHON="$(PYTHON)" sh scripts/venv.sh all,test

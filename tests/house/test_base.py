@@ -39,7 +39,9 @@ def extras() -> set[str]:
     """Return the import names of everything that only an extra brings."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     names = {
-        re.split(r"[\s<>=\[]", item)[0] for kind in ("torch", "lab") for item in project["optional-dependencies"][kind]
+        re.split(r"[\s<>=\[]", item)[0]
+        for kind in ("torch", "lab", "s3")
+        for item in project["optional-dependencies"][kind]
     }
     base = {re.split(r"[\s<>=\[]", item)[0] for item in project["dependencies"]}
     return {name.replace("-", "_") for name in names - base}

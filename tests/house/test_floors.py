@@ -267,6 +267,7 @@ PASSED = {
     "roof-by-front-door": ("app/cli.py", "import vision_toolkit as vt"),
     "main": ("__main__.py", "from vision_toolkit.app.cli import main"),
     "front-door": ("__init__.py", "N = {'train': 'vision_toolkit.models.train:train'}"),
+    "front-door-to-roof": ("__init__.py", "N = {'serve': 'vision_toolkit.app.server:serve'}"),
     "show": (
         "core/x.py",
         """

@@ -26,7 +26,7 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
 
     Examples
     --------
-    >>> data, models = "check repair convert diff stats curate split", "train evaluate predict card demo"
+    >>> data, models = "check repair convert diff stats curate put split", "train evaluate predict card demo"
     >>> names = f"{data} {models} serve keys aws_model".split()
     >>> parser = build_parser(**dict.fromkeys(names, lambda options: 0))
     >>> parser.parse_args(["split", "board", "--test-size", "20"]).test_size
@@ -49,6 +49,7 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
         return one
 
     _add_data_commands(command)
+    _add_bucket_commands(command)
 
     one = command("split", "Divide a manifest into train and test; near duplicates stay together.")
     _add_data(one)
@@ -214,6 +215,20 @@ def _add_data_commands(command: Callable[[str, str], argparse.ArgumentParser]) -
     _add_most(one, "findings shown of each rule (default 5; with --json all)")
     one.add_argument("--overwrite", action="store_true", help="replace PAGE and NEW if they are there, never DATA")
     _add_threads(one)
+
+
+def _add_bucket_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    one = command("put", "Copy the files of a folder into a bucket of the workspace; what is there already stays.")
+    one.add_argument("folder", metavar="FOLDER", help="the folder; each file is copied under its path from there")
+    one.add_argument("uri", metavar="URI", help="s3://BUCKET or s3://BUCKET/PREFIX")
+    one.add_argument(
+        "--workspace",
+        metavar="DIR",
+        help="the workspace, where buckets are folders: the files go to DIR/buckets/s3/BUCKET/PREFIX. Not needed with "
+        "VISION_TOOLKIT_S3=s3, which means a real S3",
+    )
+    _add_most(one, "files shown that were refused (default 5; with --json all)")
+    one.add_argument("--overwrite", action="store_true", help="replace what is there and differs")
 
 
 def _add_service_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:

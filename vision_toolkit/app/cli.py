@@ -1,8 +1,8 @@
 """The command line: ``vision-toolkit COMMAND``.
 
 ``check`` and ``repair`` are in :mod:`.doctor_commands`, ``convert``, ``diff``, ``stats`` and ``curate`` in
-:mod:`.data_commands`, ``serve``, ``keys`` and ``aws-model`` in :mod:`.service_commands`; ``split``, ``train``,
-``evaluate``, ``predict``, ``card`` and ``demo`` are here.
+:mod:`.data_commands`, ``put`` in :mod:`.bucket_commands`, ``serve``, ``keys`` and ``aws-model`` in
+:mod:`.service_commands`; ``split``, ``train``, ``evaluate``, ``predict``, ``card`` and ``demo`` are here.
 
 Exit codes: 0 done; 1 done, and the answer is no (errors in a manifest, a difference, an image that could not be
 predicted); 2 the call was wrong; 3 it failed, and standard error says why; 130 interrupted; 141 whoever read the
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vision_toolkit as vt
-from vision_toolkit.app import data_commands, doctor_commands, service_commands
+from vision_toolkit.app import bucket_commands, data_commands, doctor_commands, service_commands
 from vision_toolkit.app.arguments import build_parser
 from vision_toolkit.app.opening import open_both, open_data
 from vision_toolkit.app.saying import as_typed, bar, complain, print_json, safely, some
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_ROOMS = (doctor_commands, data_commands, service_commands)
-DATA_COMMANDS = {name: getattr(room, name) for room in _ROOMS for name in room.__all__}
+ROOMS = (doctor_commands, data_commands, bucket_commands, service_commands)
+OTHER_COMMANDS = {name: getattr(room, name) for room in ROOMS for name in room.__all__}
 
 REPORT = ("report.json", "report.html")
 DEMO = ("model", *REPORT)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     3
     """
     ours = {"split": _split, "train": _train, "evaluate": _evaluate, "predict": _predict, "card": _card, "demo": _demo}
-    parser = build_parser(**DATA_COMMANDS, **ours)
+    parser = build_parser(**OTHER_COMMANDS, **ours)
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help(sys.stderr)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vision_toolkit.core.errors import Invalid
 
@@ -51,7 +51,7 @@ class Settings:
     weights: str = "auto"
     cache: Path = Path("~/.cache/vision_toolkit")
     limits: bool = True
-    s3: str = "folders"
+    s3: Literal["folders", "s3"] = "folders"
     database: str | None = None
     region: str = "us-east-1"
     account: str = "000000000000"

@@ -197,7 +197,7 @@ def _options(name: str, images: Images | None, columns: Mapping[str, str] | None
     if columns and name != "csv":
         raise Invalid(f"columns= is for tables; the format is {name!r}.")
     folder = None
-    if images is not None and not isinstance(images, Mapping):
+    if images is not None and not (isinstance(images, Mapping) or callable(images)):
         folder = local_path(images).absolute()
         if not folder.is_dir():
             raise Invalid(f"images names the folder {folder}, which is not there.")

@@ -82,8 +82,8 @@ class Manifest(Sequence[Entry]):
         images
             where the images lie, if not where the lines say: a folder, in which each line's image is looked for
             under the longest end of its path that is there; or a mapping of prefixes to folders, such as
-            ``{"s3://bucket/prefix": "folder/"}``. Without it a relative ``source-ref`` is taken from the
-            manifest's own folder.
+            ``{"s3://bucket/prefix": "folder/"}``; or a function that returns the place of what a line names, and None
+            where it does not know. Without it a relative ``source-ref`` is taken from the manifest's own folder.
 
         Raises
         ------
@@ -151,7 +151,12 @@ class Manifest(Sequence[Entry]):
 
     @classmethod
     def from_lines(
-        cls, lines: Iterable[Entry | str], *, name: str = "manifest", final_newline: bool = True
+        cls,
+        lines: Iterable[Entry | str],
+        *,
+        name: str = "manifest",
+        final_newline: bool = True,
+        images: Images | None = None,
     ) -> Manifest:
         """Make a manifest of what :meth:`lines` yields: entries, and as text the lines that are none.
 
@@ -163,6 +168,13 @@ class Manifest(Sequence[Entry]):
             what to call it in words.
         final_newline
             whether the last line ends.
+        images
+            where the images lie, as :meth:`read` takes it; None leaves each entry's place as it is.
+
+        Raises
+        ------
+        Invalid
+            if a folder of ``images`` is not there.
 
         Examples
         --------
@@ -170,13 +182,14 @@ class Manifest(Sequence[Entry]):
         >>> len(m), len(list(m.lines()))
         (2, 3)
         """
+        place = None if images is None else locator(images, "")
         entries: list[Entry] = []
         strays: list[tuple[int, str]] = []
         for line in lines:
             if isinstance(line, str):
                 strays.append((len(entries), line))
             else:
-                entries.append(line)
+                entries.append(line if place is None else place(line))
         manifest = cls(entries, name=name)
         manifest._strays, manifest._final_newline = tuple(strays), final_newline
         return manifest

@@ -366,11 +366,11 @@ def _read_int(value: Any, form: Form) -> int | None:
 
 
 def _read_float(value: Any, form: Form) -> float | None:
-    if form == "text" and isinstance(value, str):
-        value = float(value) if re.fullmatch(r"[+-]?[0-9.]{1,40}([eE][+-]?[0-9]{1,3})?", value) else None
     try:
+        if form == "text" and isinstance(value, str) and re.fullmatch(r"[0-9.eE+-]{1,40}", value):
+            value = float(value)
         number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-    except OverflowError:
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 

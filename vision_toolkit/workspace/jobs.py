@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vision_toolkit.core.errors import Failed, VisionError
+from vision_toolkit.core.errors import Conflict, Failed, VisionError
 from vision_toolkit.workspace.lifecycle import JobState
 from vision_toolkit.workspace.records import queue
 from vision_toolkit.workspace.values import Job
@@ -247,7 +247,10 @@ def fail(work: Work, message: str) -> None:
     with work.workspace.records.change() as connection:
         if queue.close(connection, work.job, JobState.FAILED, message):
             queue.log(connection, work.job, message)
-            _named(KINDS[work.job.kind].fail)(connection, work.job, message)
+            try:
+                _named(KINDS[work.job.kind].fail)(connection, work.job, message)
+            except Conflict as error:  # its target is no longer in the state that this job was to end
+                queue.log(connection, work.job, str(error))
 
 
 @contextlib.contextmanager

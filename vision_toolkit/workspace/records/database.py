@@ -17,6 +17,8 @@ from vision_toolkit.core.errors import Failed, Invalid, Unsupported
 
 __all__ = ["Database"]
 
+WRITER = 7151
+"""Number of the lock that PostgreSQL gives to one writer at a time."""
 BUSY = 60.0
 """Seconds for which a change waits for another one's end."""
 
@@ -66,7 +68,8 @@ class Database:
     def change(self) -> Iterator[Connection]:
         """Yield a connection whose changes are all kept if the block ends well, and none otherwise.
 
-        Inside such a block of the same thread it yields that one's connection: the outermost block decides.
+        Inside such a block of the same thread it yields that one's connection: the outermost block decides. One block
+        runs at a time, whoever has the records open: what it reads stays true until its end.
         """
         known = getattr(self._local, "connection", None)
         if known is not None:
@@ -77,6 +80,8 @@ class Database:
             self._local.connection = connection
             try:
                 with connection.begin():
+                    if not self.is_sqlite:  # SQLite has one writer by itself
+                        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
                     yield connection
             finally:
                 self._local.connection = None
@@ -117,7 +122,7 @@ class Database:
                 return
         with self.engine.begin() as connection:
             if not self.is_sqlite:  # two servers that start at once
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7151)")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
             known = _revision(connection)
             config.attributes["connection"] = connection
             try:

@@ -91,8 +91,6 @@ def claim(connection: Connection, owner: str, kinds: Sequence[str], seconds: flo
         and_(JOBS.c.state == JobState.RUNNING.value, JOBS.c.lease < now()),
     )
     query = select(JOBS).where(JOBS.c.kind.in_(kinds), ready, ~waits).order_by(JOBS.c.number).limit(1)
-    if connection.dialect.name == "postgresql":
-        query = query.with_for_update(skip_locked=True)
     row = connection.execute(query).first()
     if row is None:
         return None
@@ -100,9 +98,7 @@ def claim(connection: Connection, owner: str, kinds: Sequence[str], seconds: flo
         "state": JobState.RUNNING.value, "attempt": row.attempt + 1, "owner": owner, "lease": now() + seconds,
         "deaths": row.deaths + (row.state == JobState.RUNNING.value), "progress": 0.0, "detail": "", "started": now(),
     }  # fmt: skip
-    statement = update(JOBS).where(JOBS.c.id == row.id, JOBS.c.attempt == row.attempt, JOBS.c.state == row.state)
-    if connection.execute(statement.values(changes)).rowcount != 1:
-        return None
+    connection.execute(update(JOBS).where(JOBS.c.id == row.id).values(changes))
     return find(connection, row.id)
 
 
