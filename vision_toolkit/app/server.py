@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonLines", "Server", "serve"]
 
-_LOG = logging.getLogger("vision_toolkit.server")
+_LOG = logging.getLogger(__name__)
 GRACE = 30
 """Seconds that requests have to end when the server is stopped."""
 _HEAD_SECONDS = 20.0
@@ -304,18 +303,11 @@ class _Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         text = json.dumps({"__type": "ValidationException", "Message": msg}).encode()
-        headers = [
-            (b"content-type", b"application/json"), (b"content-length", str(len(text)).encode()),
-            (b"x-amzn-errortype", b"ValidationException"), (b"connection", b"close"),
-        ]  # fmt: skip
-        for event in (
-            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-            h11.Data(data=text),
-            h11.EndOfMessage(),
-        ):
-            output = self.conn.send(event)
-            if output:
-                self.transport.write(output)
+        head = (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nx-amzn-errortype: ValidationException\r\n"
+            f"content-length: {len(text)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + text)
         self.transport.close()
 
 

@@ -33,7 +33,7 @@ from vision_toolkit.services.shapes import plain
 
 __all__ = ["Answer", "Front", "HttpApp", "Page", "arguments_of", "is_loopback"]
 
-_LOG = logging.getLogger("vision_toolkit.requests")
+_LOG = logging.getLogger(__name__)
 Page = Callable[[], "Answer"]
 """Gives what a path of our own answers."""
 
