@@ -15,7 +15,9 @@ class Refused(Exception):
 
     def __init__(self, said: str) -> None:
         super().__init__(said)
-        found = re.search(r"An error occurred \((\w+)\) when calling the \w+ operation(?: \(reached .*?\))?: (.*)", said)
+        found = re.search(
+            r"An error occurred \((\w+)\) when calling the \w+ operation(?: \(reached .*?\))?: (.*)", said
+        )
         assert found, said
         self.response = {"Error": {"Code": found[1], "Message": found[2]}}
 

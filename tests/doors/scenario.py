@@ -31,15 +31,17 @@ def run(client: Any, facts: dict[str, Any]) -> None:
 
 def refused(code: str, call: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
     """Return what an error told; it must have this code, and be of the class of that name."""
+    caught: Any = None
     try:
         call(**arguments)
     except Exception as error:  # noqa: BLE001 - each client has its own
-        response: dict[str, Any] = error.response  # type: ignore[attr-defined]
-        assert response["Error"]["Code"] == code, response
-        assert response["Error"]["Message"], response
-        assert type(error).__name__ in (code, "Refused"), type(error)
-        return response
-    raise AssertionError(f"{code} expected")
+        caught = error
+    assert caught is not None, f"{code} expected"
+    response: dict[str, Any] = caught.response
+    assert response["Error"]["Code"] == code, response
+    assert response["Error"]["Message"], response
+    assert type(caught).__name__ in (code, "Refused"), type(caught)
+    return response
 
 
 def wait(look: Callable[[], str], *passing: str) -> str:
@@ -158,7 +160,9 @@ def tags(client: Any, facts: dict[str, Any]) -> None:
     client.tag_resource(ResourceArn=arn, Tags=[{"Key": "plant b", "Value": "Zürich/Süd"}, {"Key": "x", "Value": ""}])
     client.untag_resource(ResourceArn=arn, TagKeys=["line", "x"])
     assert client.list_tags_for_resource(ResourceArn=arn)["Tags"] == [{"Key": "plant b", "Value": "Zürich/Süd"}]
-    refused("ResourceNotFoundException", client.list_tags_for_resource, ResourceArn="arn:aws:lookoutvision:x:y:model/a/1")
+    refused(
+        "ResourceNotFoundException", client.list_tags_for_resource, ResourceArn="arn:aws:lookoutvision:x:y:model/a/1"
+    )
 
 
 def hosting(client: Any, facts: dict[str, Any]) -> None:

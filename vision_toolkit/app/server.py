@@ -312,13 +312,15 @@ class _Protocol(H11Protocol):
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise Invalid(f"A port is from 0 to 65535; {port} was given.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         one = socket.socket(family, kind, protocol)
-    except (OSError, OverflowError) as error:
-        raise Invalid(f"{host!r}, port {port} is no address: {error}.") from None
+    except (OSError, UnicodeError) as error:
+        raise Invalid(f"{host!r} is no address: {error}.") from None
     try:
         if os.name != "nt":  # there it would let two servers share a port
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -44,6 +44,8 @@ def serve(options: argparse.Namespace) -> int:
 def _changed(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(options, name) for name in ("s3", "database", "weights", "preset", "region", "threads")}
     changed = {name: value for name, value in given.items() if value is not None}
+    if options.weights == "none":
+        changed["weights"] = None
     return changed | ({"limits": False} if options.no_limits else {})
 
 
