@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from vision_toolkit.models.model import Model, load
     from vision_toolkit.models.train import train
     from vision_toolkit.plots import contact_sheet, overlay
+    from vision_toolkit.services.lookout import LookoutVision
     from vision_toolkit.widgets.box_labeler import BoxLabeler
     from vision_toolkit.widgets.labeler import Labeler
     from vision_toolkit.widgets.mask_painter import MaskPainter
     from vision_toolkit.widgets.review import Review
+    from vision_toolkit.workspace import Workspace
 
 __version__ = "0.1.0"
 
@@ -55,6 +57,7 @@ __all__ = [
     "Invalid",
     "Label",
     "Labeler",
+    "LookoutVision",
     "Manifest",
     "Mask",
     "MaskPainter",
@@ -69,6 +72,7 @@ __all__ = [
     "Task",
     "Unsupported",
     "VisionError",
+    "Workspace",
     "__version__",
     "check_file",
     "compare",
@@ -102,6 +106,7 @@ _NAMES = {
     "Invalid": "vision_toolkit.core.errors:Invalid",
     "Label": "vision_toolkit.core.entry:Label",
     "Labeler": "vision_toolkit.widgets.labeler:Labeler",
+    "LookoutVision": "vision_toolkit.services.lookout:LookoutVision",
     "Manifest": "vision_toolkit.data.manifest:Manifest",
     "Mask": "vision_toolkit.core.mask:Mask",
     "MaskPainter": "vision_toolkit.widgets.mask_painter:MaskPainter",
@@ -116,6 +121,7 @@ _NAMES = {
     "Task": "vision_toolkit.core.prediction:Task",
     "Unsupported": "vision_toolkit.core.errors:Unsupported",
     "VisionError": "vision_toolkit.core.errors:VisionError",
+    "Workspace": "vision_toolkit.workspace:Workspace",
     "check_file": "vision_toolkit.data.check:check_file",
     "compare": "vision_toolkit.models.comparison:compare",
     "contact_sheet": "vision_toolkit.plots:contact_sheet",
@@ -134,7 +140,7 @@ _NAMES = {
     "train_test_split": "vision_toolkit.curation.split:train_test_split",
     "write_dataset": "vision_toolkit.data.convert:write_dataset",
 }
-_ROOMS = ("core", "curation", "data", "metrics", "models", "plots", "widgets")
+_ROOMS = ("core", "curation", "data", "metrics", "models", "plots", "services", "widgets", "workspace")
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and so knows a wrong name when it meets one
 

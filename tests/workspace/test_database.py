@@ -21,7 +21,8 @@ def url(tmp_path, database):
 
 def project(name):
     return {
-        "id": rows.new_id(), "service": "lookout", "name": name, "key": name, "created": 1.0, "updated": 1.0, "facts": {},
+        "id": rows.new_id(), "service": "lookout", "name": name, "key": name, "created": 1.0, "updated": 1.0,
+        "facts": {},
     }  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def test_records_of_a_newer_version_are_left_alone(url):
     with records.change() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     records.close()
-    with pytest.raises(Unsupported, match="'9999'.*newer"):
+    with pytest.raises(Unsupported, match=r"'9999'.*newer"):
         Database(url)
 
 
@@ -54,7 +55,7 @@ def test_several_who_open_it_at_once_make_it_once(url):
     def open_it():
         try:
             made.append(Database(url))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a thread says, the test tells it
             errors.append(error)
 
     threads = [threading.Thread(target=open_it) for _ in range(6)]
@@ -71,7 +72,7 @@ def test_several_who_open_it_at_once_make_it_once(url):
 def test_a_change_is_kept_whole_or_not_at_all_and_an_inner_one_belongs_to_it(url):
     records = Database(url)
     told = []
-    with pytest.raises(ZeroDivisionError), records.change() as connection:
+    with pytest.raises(ZeroDivisionError), records.change() as connection:  # noqa: PT012
         rows.insert(connection, PROJECTS, project("a"))
         with records.change() as inner:
             assert inner is connection

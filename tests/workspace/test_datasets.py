@@ -200,8 +200,8 @@ def settle(workspace, project, seconds=120.0):
 
 
 LABELS = st.sampled_from([0, 1, None])
-UPDATES = st.lists(st.lists(st.tuples(st.integers(0, 12), LABELS), min_size=1, max_size=6, unique_by=lambda one: one[0]),
-                   min_size=1, max_size=6)  # fmt: skip
+UPDATE = st.lists(st.tuples(st.integers(0, 12), LABELS), min_size=1, max_size=6, unique_by=lambda one: one[0])
+UPDATES = st.lists(UPDATE, min_size=1, max_size=6)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -213,10 +213,9 @@ def test_what_is_listed_is_what_a_plain_dict_says(tmp_path, database, updates, p
     records = Database(database or f"sqlite:///{tmp_path / 'records.db'}")
     number = rows_of(records)
     known: dict[str, int | None] = {}
-    counts, version = Counts(), 0
+    counts = Counts()
     snapshots = []
-    for update in updates:
-        version += 1
+    for version, update in enumerate(updates, 1):
         new = [NewEntry(f"p/{n}", label, False, f"{n} {label} {version}") for n, label in update]
         with records.change() as connection:
             counts = entries.replace(connection, number, version, new, counts)
@@ -239,8 +238,8 @@ def test_what_is_listed_is_what_a_plain_dict_says(tmp_path, database, updates, p
             and (contains is None or contains in source)
         ]
     with records.change() as connection:
-        entries.discard(connection, number, version + 1)  # nothing was staged: nothing goes
-        assert len(list(entries.read(connection, number, version))) == len(known)
+        entries.discard(connection, number, len(updates) + 1)  # nothing was staged: nothing goes
+        assert len(list(entries.read(connection, number, len(updates)))) == len(known)
         while entries.forget(connection, number, 3):
             pass
     records.close()

@@ -60,7 +60,7 @@ def test_two_hundred_jobs_and_eight_claimers_none_twice_none_lost(records):
             return [job for job in queue.open_jobs(connection) if job.state is JobState.ACCEPTED]
 
     with ThreadPoolExecutor(8) as pool:
-        taken = [id for got in pool.map(take, map(str, range(8))) for id in got]
+        taken = [one for got in pool.map(take, map(str, range(8))) for one in got]
     assert len(taken) == 200 and set(taken) == made
 
 
@@ -74,10 +74,10 @@ def test_a_job_waits_for_those_that_it_awaits_however_they_end(records):
 
 
 def test_whoever_lost_the_fence_can_write_nothing(records):
-    id = add(records)
+    made = add(records)
     late = claim(records, "late", seconds=-1)  # its lease is over at once
     now = claim(records, "now")
-    assert (late.id, now.id, late.attempt, now.attempt, now.deaths) == (id, id, 1, 2, 1)
+    assert (late.id, now.id, late.attempt, now.attempt, now.deaths) == (made, made, 1, 2, 1)
     with records.change() as connection:
         assert not queue.tell(connection, late, 60, {"progress": 0.9})
         assert queue.tell(connection, now, 60, {"progress": 0.2})
@@ -85,15 +85,15 @@ def test_whoever_lost_the_fence_can_write_nothing(records):
     assert close(records, now)
     assert not close(records, now)
     with records.look() as connection:
-        assert queue.find(connection, id).state is JobState.SUCCEEDED
+        assert queue.find(connection, made).state is JobState.SUCCEEDED
 
 
 def test_a_cancelled_job_is_ended_for_whoever_runs_it(records):
-    id = add(records)
+    made = add(records)
     job = claim(records)
     with records.change() as connection:
-        assert queue.cancel(connection, id)
-        assert not queue.cancel(connection, id)
+        assert queue.cancel(connection, made)
+        assert not queue.cancel(connection, made)
     assert not close(records, job)
     assert claim(records) is None
 

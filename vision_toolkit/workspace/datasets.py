@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vision_toolkit.core.entry import Entry, Finding, Label
 from vision_toolkit.core.errors import Conflict, Invalid, NotFound
@@ -24,7 +24,6 @@ from vision_toolkit.workspace.values import DatasetRecord, EntryRecord, Job, Pag
 
 if TYPE_CHECKING:
     from vision_toolkit.workspace.records import Connection
-
     from vision_toolkit.workspace.workspace import Workspace
 
 __all__ = ["Datasets", "Filter"]
@@ -184,8 +183,8 @@ class Datasets:
             known = known or entry.source
             if bucket_of(entry.source) != bucket_of(known):
                 raise Invalid(
-                    f"Line {number}: {entry.source} lies in another bucket than {known}; the images of a dataset lie in "
-                    "one bucket."
+                    f"Line {number}: {entry.source} lies in another bucket than {known}; the images of a dataset lie "
+                    "in one bucket."
                 )
 
 

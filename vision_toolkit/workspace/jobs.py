@@ -1,7 +1,8 @@
 """Run jobs: claim one, hold its fence, do it, and end it in the transaction that shows what came of it.
 
-A handler is a function of a :class:`Work`. What it makes goes to ``work.folder``, which is this attempt's alone, and is
-seen by others when :meth:`Work.finish` has written the state that points there. Whoever lost the fence can write nothing.
+A handler is a function of a :class:`Work`. What it makes goes to ``work.folder``, which is this attempt's alone, and
+is seen by others when :meth:`Work.finish` has written the state that points there. Whoever lost the fence can write
+nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from vision_toolkit.workspace.values import Job
 
 if TYPE_CHECKING:
     from vision_toolkit.workspace.records import Connection
-
     from vision_toolkit.workspace.workspace import Workspace
 
 __all__ = ["KINDS", "HeldElsewhereError", "Kind", "Owner", "Work", "run_job"]
@@ -44,9 +44,9 @@ SAID_EVERY = 0.5
 class Kind:
     """Say how jobs of a kind are run.
 
-    ``run`` names the handler as "module:function", ``fail`` the function that moves the target's state when the job has
-    failed; ``heavy`` jobs (a training) do not keep light ones waiting; ``place`` is the folder of the workspace in which
-    each target has one.
+    ``run`` names the handler as "module:function", ``fail`` the function that moves the target's state when the job
+    has failed; ``heavy`` jobs (a training) do not keep light ones waiting; ``place`` is the folder of the workspace in
+    which each target has one.
     """
 
     run: str

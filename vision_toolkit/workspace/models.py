@@ -70,17 +70,17 @@ class Models:
                     "dataset", f"{project.name}/train"
                 )
             version = rows.next_version(connection, project.id)
-            id = rows.new_id()
+            made = rows.new_id()
             row = {
-                "id": id, "project": project.id, "version": version, "key": f"{project.id}/{version}",
+                "id": made, "project": project.id, "version": version, "key": f"{project.id}/{version}",
                 "state": ModelState.TRAINING.value, "message": TRAINING, "description": description,
                 "output": dict(output), "kms": kms, "created": moment, "facts": {"arn": arn.format(version)},
             }  # fmt: skip
             rows.insert(connection, MODELS, row)
             if given_tags:
-                self._workspace.tags.put(id, given_tags)
+                self._workspace.tags.put(made, given_tags)
             waits = [job.id for one in datasets.values() for job in queue.open_jobs(connection, target=one.id)]
-            self._workspace.add_job("train", target=id, project=project.id, payload={}, awaits=waits)
+            self._workspace.add_job("train", target=made, project=project.id, payload={}, awaits=waits)
             return self.get(project, str(version))
 
     def _check_quota(self, connection: Any) -> None:

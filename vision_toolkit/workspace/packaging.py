@@ -75,9 +75,9 @@ class Packages:
                 "model", f"{project.name}/{model.version}"
             )
         moment = rows.now()
-        id = rows.new_id()
+        made = rows.new_id()
         row = {
-            "id": id, "project": project.id, "model": model.id, "model_version": model.version, "name": name,
+            "id": made, "project": project.id, "model": model.id, "model_version": model.version, "name": name,
             "key": f"{project.id}/{name}", "component": component, "state": PackageState.CREATED.value,
             "message": CREATED, "description": description, "configuration": dict(configuration),
             "output": {**output, "location": location}, "created": moment, "updated": moment,
@@ -90,7 +90,7 @@ class Packages:
                 )
             if not rows.insert(connection, PACKAGES, row, unless="key"):
                 raise Conflict(f"There is a packaging job {name!r} already; give another name.").about("package", name)
-            self._workspace.add_job("package", target=id, project=project.id, payload={"model": model.id})
+            self._workspace.add_job("package", target=made, project=project.id, payload={"model": model.id})
             return self.get(project, name)
 
     def get(self, project: Project, name: str) -> Package:

@@ -16,7 +16,6 @@ from vision_toolkit.data.jsonlines import write_line
 from vision_toolkit.data.manifest import Manifest
 from vision_toolkit.metrics.evaluation import Evaluation
 from vision_toolkit.metrics.files import evaluation_lines, evaluation_result
-from vision_toolkit.models.model import Model
 from vision_toolkit.models.train import train
 from vision_toolkit.workspace.datasets import USABLE
 from vision_toolkit.workspace.jobs import Work
@@ -41,6 +40,7 @@ def train_model(work: Work) -> None:
     assert model is not None
     project = _project(work)
     datasets = _datasets(work, project, model)
+    pinned = {name: [one.id, version] for name, (one, version) in datasets.items()}
     work.tell(0.01, "reading the datasets")
     given = {name: workspace.datasets.manifest(one, version) for name, (one, version) in datasets.items()}
     if workspace.settings.limits:
@@ -63,10 +63,11 @@ def train_model(work: Work) -> None:
     trained.save(folder / "model")
     work.tell(0.95, "writing the evaluation")
     assert trained.evaluation is not None
-    files = _write_evaluation(work, project, model, trained, trained.evaluation, judge)
+    files = _write_evaluation(work, project, model, trained.evaluation, judge)
     evaluation = trained.evaluation
     facts = {
-        **model.facts, "datasets": {name: [one.id, version] for name, (one, version) in datasets.items()}, "files": files, "size": size, "task": trained.task.value, "types": list(trained.types),
+        **model.facts, "datasets": pinned, "files": files, "size": size, "task": trained.task.value,
+        "types": list(trained.types),
         "colours": list(trained.info["colours"]), "images": {"train": len(learn), "test": evaluation.n},
         "split": "own" if "test" in given else "ours",
     }  # fmt: skip
@@ -108,7 +109,7 @@ def _datasets(work: Work, project: Project, model: ModelRecord) -> dict[str, tup
         pinned = {name: [one.id, one.version] for name, one in found.items()}
         with work.step() as connection:
             rows.set_if(connection, MODELS, model.id, {"facts": {**model.facts, "datasets": pinned}})
-    return {name: (_by_id(work, id), version) for name, (id, version) in pinned.items()}
+    return {name: (_by_id(work, known), version) for name, (known, version) in pinned.items()}
 
 
 def _by_id(work: Work, id: str) -> DatasetRecord:
@@ -153,7 +154,7 @@ def check_counts(given: dict[str, Manifest]) -> None:
 
 
 def _few_types(manifest: Manifest, noun: str, least: int) -> list[str]:
-    alone: Counter[str] = Counter({name: 0 for name in manifest.types})
+    alone: Counter[str] = Counter(dict.fromkeys(manifest.types, 0))
     for entry in manifest:
         if entry.label is Label.ANOMALY and entry.mask is not None and len(names := _types(entry)) == 1:
             alone[names[0]] += 1
@@ -165,7 +166,7 @@ def _few_types(manifest: Manifest, noun: str, least: int) -> list[str]:
 
 
 def _types(entry: Entry) -> list[str]:
-    return [name for name in entry.mask.colours] if entry.mask is not None else []
+    return list(entry.mask.colours) if entry.mask is not None else []
 
 
 def _size(manifest: Sequence[Entry], *, limits: bool) -> list[int] | None:
@@ -193,7 +194,7 @@ def _write_split(folder: Any, learn: Sequence[Entry], judge: Sequence[Entry]) ->
 
 
 def _write_evaluation(
-    work: Work, project: Project, model: ModelRecord, trained: Model, evaluation: Evaluation, judge: Sequence[Entry]
+    work: Work, project: Project, model: ModelRecord, evaluation: Evaluation, judge: Sequence[Entry]
 ) -> dict[str, str]:
     """Write the two files of an evaluation where the model's output goes; return their keys."""
     buckets, number = work.workspace.buckets, str(model.version)

@@ -41,8 +41,8 @@ class Workspace:
     folder
         a path, or a ``file://`` URL.
     run
-        who does the jobs: False: nobody here; True or ``"thread"``: threads of this process; ``"process"``: processes of
-        their own; ``"inline"``: the caller, at once.
+        who does the jobs: False: nobody here; True or ``"thread"``: threads of this process; ``"process"``: processes
+        of their own; ``"inline"``: the caller, at once.
     settings
         what may differ between machines; None = the environment's.
     changed
@@ -109,7 +109,7 @@ class Workspace:
         return self.folder / "work" / "owners"
 
     def close(self) -> None:
-        """Let go of everything. Jobs that run here are ended at their next step, and go on where the workspace is run."""
+        """Let go of everything. Jobs that run here end at their next step, and go on when somebody runs it again."""
         self.is_closing = True
         if self.runner is not None:
             self.runner.close()

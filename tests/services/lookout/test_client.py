@@ -236,7 +236,7 @@ def test_botocore_is_not_imported_before_an_error_is_wanted() -> None:
         "import sys; import vision_toolkit; from vision_toolkit.services.lookout import LookoutVision\n"
         "assert 'botocore' not in sys.modules\n"
         "sys.modules['botocore'] = None\n"  # as where it is not installed
-        "error = LookoutVision(None, None).exceptions.ConflictException\n"
+        "error = LookoutVision(None, object()).exceptions.ConflictException\n"
         "assert [one.__name__ for one in error.__mro__[:3]] == ['ConflictException', 'ClientError', 'Exception']\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

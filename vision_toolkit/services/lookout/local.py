@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vision_toolkit.core.errors import Conflict, Invalid, NotFound
 from vision_toolkit.core.prediction import Prediction, Task
@@ -162,11 +162,9 @@ class Local(Work):
     def describe_model(self, project: str, version: str) -> answers.DescribeModelResponse:
         """Tell of a model."""
         found = self._workspace.models.get(self._workspace.projects.get(project), version)
-        described: shapes.ModelDescription = {
-            **self._model(project, found),
-            "OutputConfig": {"S3Location": _location(found.output)},
-            "StatusMessage": self._told(found.message, found.id),
-        }
+        described = cast("shapes.ModelDescription", self._model(project, found))
+        described["OutputConfig"] = {"S3Location": _location(found.output)}
+        described["StatusMessage"] = self._told(found.message, found.id)
         if found.kms is not None:
             described["KmsKeyId"] = found.kms
             described["StatusMessage"] += " KmsKeyId is kept and returned; nothing is encrypted with it."
@@ -276,11 +274,9 @@ class Local(Work):
     def describe_model_packaging_job(self, project: str, job: str) -> answers.DescribeModelPackagingJobResponse:
         """Tell of a packaging job."""
         found = self._workspace.packages.get(self._workspace.projects.get(project), job)
-        described: shapes.ModelPackagingDescription = {
-            **_package(project, found),
-            "ModelPackagingConfiguration": found.configuration,  # type: ignore[typeddict-item]
-            "StatusMessage": self._told(found.message, found.id),
-        }
+        described = cast("shapes.ModelPackagingDescription", _package(project, found))
+        described["ModelPackagingConfiguration"] = cast("shapes.ModelPackagingConfiguration", found.configuration)
+        described["StatusMessage"] = self._told(found.message, found.id)
         if names.PACKAGE[found.state] == "SUCCEEDED" and found.output is not None:
             details = {name: value for name, value in found.output.items() if name != "location"}
             described["ModelPackagingOutputDetails"] = {"Greengrass": details}  # type: ignore[typeddict-item]

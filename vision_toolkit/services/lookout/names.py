@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from vision_toolkit.services.lookout import shapes
 from vision_toolkit.workspace.lifecycle import DatasetState, ModelState, PackageState
 
 __all__ = ["DATASET", "HOSTING", "MODEL", "PACKAGE", "arn_of_model", "arn_of_project", "model_of_arn"]
 
-DATASET = {
+DATASET: dict[DatasetState, shapes.DatasetStatus] = {
     DatasetState.CREATING: "CREATE_IN_PROGRESS",
     DatasetState.CREATED: "CREATE_COMPLETE",
     DatasetState.FAILED: "CREATE_FAILED",
@@ -16,7 +17,8 @@ DATASET = {
     DatasetState.ROLLED_BACK: "UPDATE_FAILED_ROLLBACK_COMPLETE",
     DatasetState.DELETED: "DELETE_COMPLETE",
 }
-MODEL = {
+"""What a dataset's state is called."""
+MODEL: dict[ModelState, shapes.ModelStatus] = {
     ModelState.TRAINING: "TRAINING",
     ModelState.TRAINED: "TRAINED",
     ModelState.FAILED: "TRAINING_FAILED",
@@ -26,16 +28,21 @@ MODEL = {
     ModelState.STOPPING: "STOPPING_HOSTING",
     ModelState.DELETED: "DELETING",
 }
-HOSTING = {state: MODEL[state] for state in (
-    ModelState.STARTING, ModelState.HOSTED, ModelState.HOSTING_FAILED, ModelState.STOPPING,
-)}  # fmt: skip
+"""What a model's state is called."""
+HOSTING: dict[ModelState, shapes.ModelHostingStatus] = {
+    ModelState.STARTING: "STARTING_HOSTING",
+    ModelState.HOSTED: "HOSTED",
+    ModelState.HOSTING_FAILED: "HOSTING_FAILED",
+    ModelState.STOPPING: "STOPPING_HOSTING",
+}
 """What StartModel and StopModel answer."""
-PACKAGE = {
+PACKAGE: dict[PackageState, shapes.ModelPackagingJobStatus] = {
     PackageState.CREATED: "CREATED",
     PackageState.RUNNING: "RUNNING",
     PackageState.SUCCEEDED: "SUCCEEDED",
     PackageState.FAILED: "FAILED",
 }
+"""What a packaging job's state is called."""
 
 
 def arn_of_project(region: str, account: str, project: str) -> str:

@@ -6,12 +6,14 @@ import os
 from dataclasses import dataclass
 
 from vision_toolkit.core.errors import Unsupported
+from vision_toolkit.core.settings import Settings
 from vision_toolkit.services.lookout.datasets import Datasets
 from vision_toolkit.services.lookout.errors import Exceptions
 from vision_toolkit.services.lookout.local import Local
 from vision_toolkit.services.lookout.models import Models
 from vision_toolkit.services.lookout.packages import Packages
 from vision_toolkit.services.lookout.work import Work
+from vision_toolkit.services.operation import Once
 from vision_toolkit.services.paging import Pages, Paginator
 from vision_toolkit.workspace import Workspace
 
@@ -39,6 +41,8 @@ class LookoutVision(Datasets, Models, Packages):
         by threads of this process.
     work
         what does the work; None = the workspace.
+    region
+        what ``client.meta.region_name`` says; None = the workspace's.
 
     Examples
     --------
@@ -46,12 +50,18 @@ class LookoutVision(Datasets, Models, Packages):
     ['create_project', 'describe_project', 'list_projects']
     """
 
-    def __init__(self, workspace: Workspace | str | os.PathLike[str], work: Work | None = None) -> None:
-        if not isinstance(workspace, Workspace):
+    def __init__(
+        self, workspace: Once | str | os.PathLike[str], work: Work | None = None, *, region: str | None = None
+    ) -> None:
+        if isinstance(workspace, str | os.PathLike):
             workspace = Workspace(workspace, run=True)
-        super().__init__(workspace, work or Local(workspace))
+        if isinstance(workspace, Workspace):
+            work, region = work or Local(workspace), region or workspace.settings.region
+        if work is None:
+            raise TypeError(f"Without work= it takes a Workspace or its folder; {workspace!r} was given.")
+        super().__init__(workspace, work)
         self.workspace = workspace
-        self.meta = Meta(workspace.settings.region)
+        self.meta = Meta(region or Settings().region)
         self.exceptions = Exceptions()
         self.waiter_names: list[str] = []
 
@@ -84,4 +94,5 @@ class LookoutVision(Datasets, Models, Packages):
 
     def close(self) -> None:
         """Close the workspace, and with it the jobs that run in this process; they go on where it is opened again."""
-        self.workspace.close()
+        if isinstance(self.workspace, Workspace):
+            self.workspace.close()

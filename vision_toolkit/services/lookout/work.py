@@ -2,7 +2,7 @@
 
 What is given has passed the contract's checks; what may be absent is None. Faults are told in the errors of
 :mod:`vision_toolkit.core.errors`, with :meth:`~vision_toolkit.core.errors.VisionError.about` one of "project",
-"dataset", "model" and "job", or "quota".
+"dataset", "model" and "package", or "quota" with the name of the limit.
 """
 
 from __future__ import annotations

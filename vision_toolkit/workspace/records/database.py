@@ -130,8 +130,8 @@ class Database:
                     command.upgrade(config, "head")
             except CommandError:
                 raise Unsupported(
-                    f"The records at {self.name} are of version {known!r}, which this version of vision_toolkit does not "
-                    "know: they were made by a newer one. Install that, or name another workspace."
+                    f"The records at {self.name} are of version {known!r}, which this version of vision_toolkit does "
+                    "not know: they were made by a newer one. Install that, or name another workspace."
                 ) from None
 
     @contextlib.contextmanager

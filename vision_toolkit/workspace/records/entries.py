@@ -72,7 +72,7 @@ def add(connection: Connection, dataset: int, version: int, first: int, entries:
 
 
 def replace(connection: Connection, dataset: int, version: int, entries: Sequence[NewEntry], counts: Counts) -> Counts:
-    """Stage lines for a version: one whose source is there takes its place, others come last; return the counts then."""
+    """Stage lines for a version: one whose source is there takes its place, others come last; return the counts."""
     before = version - 1
     new: list[NewEntry] = []
     for entry in entries:
@@ -144,7 +144,8 @@ def _seen(version: int) -> ColumnElement[bool]:
 
 
 def _verdicts(which: Filter) -> Iterable[list[ColumnElement[bool]]]:
-    wanted = {True: [NORMAL, ANOMALY], False: [None], None: [NORMAL, ANOMALY, None]}[which.labeled]
+    every: dict[bool | None, list[int | None]] = {True: [NORMAL, ANOMALY], False: [None], None: [NORMAL, ANOMALY, None]}
+    wanted = every[which.labeled]
     if which.anomaly is not None:
         wanted = [label for label in wanted if label == (ANOMALY if which.anomaly else NORMAL)]
     if len(wanted) == 3:

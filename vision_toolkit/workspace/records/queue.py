@@ -43,16 +43,16 @@ def add(
     awaits: Iterable[str] = (),
 ) -> str:
     """Add a job and return its id; it is not begun before those that it awaits are ended."""
-    id = new_id()
+    made = new_id()
     values = {
-        "id": id, "kind": kind, "target": target, "project": project, "payload": dict(payload), "data": data,
+        "id": made, "kind": kind, "target": target, "project": project, "payload": dict(payload), "data": data,
         "state": JobState.ACCEPTED.value, "created": now(),
     }  # fmt: skip
     connection.execute(insert(JOBS).values(values))
-    waits = [{"job": id, "awaits": other} for other in awaits]
+    waits = [{"job": made, "awaits": other} for other in awaits]
     if waits:
         connection.execute(insert(WAITS), waits)
-    return id
+    return made
 
 
 def find(connection: Connection, id: str) -> Job | None:

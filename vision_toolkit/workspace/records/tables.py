@@ -7,6 +7,8 @@ opaque id, by which everything outside this room knows them. A name that must be
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -34,11 +36,12 @@ METADATA = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+"""Every table, with the rules by which indexes are named."""
 # SQLite counts up an INTEGER alone; PostgreSQL's is 32 bits wide, which a billion entries would not fit.
 _Number = BigInteger().with_variant(Integer(), "sqlite")
 
 
-def _numbered(name: str, *columns: Column[object] | Index) -> Table:
+def _numbered(name: str, *columns: Column[Any] | Index) -> Table:
     number: Column[int] = Column("number", _Number, primary_key=True, autoincrement=True)
     return Table(name, METADATA, number, *columns, sqlite_autoincrement=True)
 
@@ -59,6 +62,7 @@ PROJECTS = _numbered(
     Column("facts", JSON, nullable=False, default=dict),
     Index(None, "service", "number"),
 )
+"""Projects, of every service."""
 
 SETS = _numbered(
     "datasets",
@@ -78,6 +82,7 @@ SETS = _numbered(
     Column("source", JSON),
     Index(None, "project"),
 )
+"""Datasets of projects; ``version`` is the one that is seen."""
 
 # An entry is there from version `since` until, but not in, version `until`: what is staged is not seen before the
 # dataset's version moves, and what it replaces is seen until then.
@@ -98,6 +103,7 @@ ENTRIES = _numbered(
     Index("ix_entries_added", "dataset", "added", "position"),
     Index("ix_entries_source", "dataset", "source"),
 )
+"""Lines of datasets, of every version."""
 
 MODELS = _numbered(
     "models",
@@ -122,6 +128,7 @@ MODELS = _numbered(
     Index(None, "project", "number"),
     Index(None, "state"),
 )
+"""Models of projects; ``version`` is counted in the project."""
 
 PACKAGES = _numbered(
     "packages",
@@ -141,6 +148,7 @@ PACKAGES = _numbered(
     Column("updated", Float(53), nullable=False),
     Index(None, "project", "number"),
 )
+"""Packaging jobs of models, as their service sees them."""
 
 TAGS = Table(
     "tags",
@@ -149,6 +157,7 @@ TAGS = Table(
     Column("name", String(128), primary_key=True),
     Column("value", String(256), nullable=False),
 )
+"""Tags of whatever has an id."""
 
 TOKENS = Table(
     "tokens",
@@ -159,6 +168,7 @@ TOKENS = Table(
     Column("answer", Text),
     Column("expires", Float(53), nullable=False, index=True),
 )
+"""Tokens of calls, with the first answer."""
 
 JOBS = _numbered(
     "jobs",
@@ -183,6 +193,7 @@ JOBS = _numbered(
     Index(None, "target", "state"),
     Index(None, "project", "state"),
 )
+"""The queue: work that is to be done, is being done, or was."""
 
 WAITS = Table(
     "job_waits",
@@ -190,6 +201,7 @@ WAITS = Table(
     Column("job", String(64), primary_key=True),
     Column("awaits", String(64), primary_key=True, index=True),
 )
+"""Which job waits for which."""
 
 LOGS = _numbered(
     "job_logs",
@@ -199,3 +211,4 @@ LOGS = _numbered(
     Column("text", Text, nullable=False),
     Index(None, "job", "number"),
 )
+"""What was noted while jobs ran."""

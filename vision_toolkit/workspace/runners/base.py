@@ -24,7 +24,9 @@ RUNNERS = {
 """Every runner. To add one: one file, one line."""
 
 ALL = tuple(KINDS)
+"""Every kind of job."""
 LIGHT = tuple(name for name, kind in KINDS.items() if not kind.heavy)
+"""Those that do not take long."""
 
 
 class Runner(Protocol):

@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Threads:
-    """Do jobs in two threads: one takes every kind, the other leaves the heavy ones, so that light ones need not wait."""
+    """Do jobs in two threads: one takes every kind, the other leaves heavy ones, so that light ones need not wait."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace, self.owner = workspace, Owner(workspace.owners)

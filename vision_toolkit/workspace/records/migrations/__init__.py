@@ -1,0 +1,1 @@
+"""The steps by which the tables of older versions become those of this one."""

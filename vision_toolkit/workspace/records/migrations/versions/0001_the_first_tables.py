@@ -1,14 +1,16 @@
-"""the first tables"""
+"""The first tables."""
 
-from alembic import op
 import sqlalchemy as sa
+from alembic import op
 
+__all__: list[str] = []
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
+    """Make them."""
     op.create_table(
         "entries",
         sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
