@@ -18,12 +18,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Processes"]
 
+_HERE = ("start model", "stop model")
+
 
 class Processes(Threads):
     """Do jobs as :class:`Threads` does, each in a child that ends when this process does."""
 
     def do(self, job: Job) -> None:
-        """Do one job in a child; if the child is killed, let go of the job, so that it is begun again at once."""
+        """Do one job in a child; if the child is killed, let go of the job, so that it is begun again at once.
+
+        To start and to stop a model is the business of the process that answers with it.
+        """
+        if job.kind in _HERE:
+            run_job(self.workspace, job)
+            return
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         child = context.Process(target=_child, args=(self.workspace.options, job, theirs), daemon=True)
