@@ -27,7 +27,7 @@ _MOST = 1000
 _STARTING, _STOPPING = names.MODEL[ModelState.STARTING], names.MODEL[ModelState.STOPPING]
 _UPDATING = names.DATASET[DatasetState.UPDATING]
 # A state that passes, what follows it when all goes well, and the words meanwhile.
-_FOLLOWS = {
+_FOLLOWS: dict[str, tuple[str, str]] = {
     _STARTING: (names.MODEL[ModelState.HOSTED], "The model is being started."),
     _STOPPING: (names.MODEL[ModelState.TRAINED], "The model is being stopped."),
     _UPDATING: (names.DATASET[DatasetState.UPDATED], "The dataset is being updated."),
