@@ -26,9 +26,11 @@ from vision_toolkit.services.lookout.aws_model import install_script, model_file
 from vision_toolkit.services.lookout.front import LookoutFront
 from vision_toolkit.services.lookout.service import LookoutVision
 from vision_toolkit.workspace import Workspace
+from vision_toolkit.workspace.unit_hosts import UnitHosts
 
 if TYPE_CHECKING:
     from vision_toolkit.core.settings import Settings
+    from vision_toolkit.workspace.hosting import Hosts
 
 __all__ = ["JsonLines", "Server", "serve"]
 
@@ -38,6 +40,7 @@ GRACE = 30
 _HEAD_SECONDS = 20.0
 _HEAD_BYTES = 256 * 1024
 """Of a request's line and headers: 200 tag keys of 128 letters that are not ASCII."""
+_IMAGES = 64
 _UNLIMITED_IMAGE = 64 * 1024 * 1024
 _RUNNER = "process"
 
@@ -90,15 +93,22 @@ class Server:
         self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
         self._owned: Workspace | None = None
+        self._hosts: UnitHosts | None = None
+        self._hosts_before: Hosts | None = None
 
     def _app(self, names: set[str]) -> HttpApp:
         limits = Limits()
+        limits.images = _IMAGES  # threads that wait for inference units, which do the work
         if not self.workspace.settings.limits:
             limits.image = _UNLIMITED_IMAGE
         front = LookoutFront(LookoutVision(self.workspace), self.keys, trusting=self.is_local)
         app = HttpApp([front], pages=self._pages(), limits=limits, hosts=frozenset(names) if self.is_local else None)
         app.metrics.gauge("models_hosted", "Models that are hosted.", lambda: {"": len(self.workspace.models.hosted())})
+        app.metrics.gauge("inference_units", "Processes that judge images.", lambda: {"": self._units()})
         return app
+
+    def _units(self) -> int:
+        return 0 if self._hosts is None else sum(self._hosts.counts().values())
 
     def _pages(self) -> Mapping[str, Page]:
         pages: dict[str, Page] = {"/health": self._health}
@@ -147,8 +157,14 @@ class Server:
             "AWS_SECRET_ACCESS_KEY": "SECRET" if needed else "local",
         }
 
+    def _open(self) -> None:
+        """Let models be hosted by processes of their own, as long as this server runs."""
+        self._hosts, self._hosts_before = UnitHosts(self.workspace), self.workspace.hosts
+        self.workspace.hosts = self._hosts
+
     def run(self) -> None:
         """Serve in this thread until a signal (Ctrl-C, SIGTERM) ends it; what is being asked is answered."""
+        self._open()
         try:
             self._server.run(sockets=[self._socket])
         except KeyboardInterrupt:
@@ -158,6 +174,7 @@ class Server:
 
     def start(self) -> Self:
         """Serve in a thread, and come back when it answers."""
+        self._open()
         self._thread = threading.Thread(
             target=self._in_thread, name=f"server of {self.workspace.folder.name}", daemon=True
         )
@@ -184,6 +201,9 @@ class Server:
     def _close(self) -> None:
         self._socket.close()
         self.app.close()
+        if self._hosts is not None and self._hosts_before is not None:
+            self._hosts.close()
+            self.workspace.hosts = self._hosts_before
         if self._owned is not None:
             self._owned.close()
             self._owned = None
