@@ -233,6 +233,18 @@ def test_a_slow_client_is_not_waited_for_and_stops_nobody(tmp_path):
             assert slow.recv(13) == b"HTTP/1.1 408 "
 
 
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_a_head_that_never_ends_is_not_waited_for(served, monkeypatch, before):
+    monkeypatch.setattr("vision_toolkit.app.server._HEAD_SECONDS", 0.5)
+    with socket.create_connection(("127.0.0.1", served.port), 10) as one:
+        if before:
+            one.sendall(before)
+            assert one.recv(65536).startswith(b"HTTP/1.1 200 ")
+        one.sendall(b"GET /health HTTP/1.1\r\nHost: local")
+        started = time.monotonic()
+        assert everything(one) == b"" and time.monotonic() - started < 5
+
+
 def test_many_bodies_together_are_told_to_come_again():
     from vision_toolkit.core.errors import Busy
 

@@ -70,18 +70,13 @@ def test_who_asks_for_more_than_the_units_do_is_throttled(server, folder, monkey
     monkeypatch.setattr(units, "QUEUE", 1)
     client = Raw(server.url)
 
-    def ask(_: int) -> int:
-        try:
-            detect(client, folder[1])
-        except Refused as error:
-            assert error.response["Error"]["Code"] == "ThrottlingException"
-            assert int(error.headers["retry-after"]) >= 1 and int(error.headers["x-amz-retry-after"]) >= 1
-            return error.status
-        return 200
-
     with ThreadPoolExecutor(24) as pool:
-        statuses = list(pool.map(ask, range(96)))
-    assert set(statuses) == {200, 429}
+        tasks = [pool.submit(detect, client, folder[1]) for _ in range(96)]
+        refused = [error for task in tasks if isinstance(error := task.exception(), Refused)]
+    assert 0 < len(refused) < 96
+    for error in refused:
+        assert error.status == 429 and error.response["Error"]["Code"] == "ThrottlingException"
+        assert int(error.headers["retry-after"]) >= 1 and int(error.headers["x-amz-retry-after"]) >= 1
 
 
 def test_boto3_gets_through_by_itself(server, folder, monkeypatch):

@@ -29,6 +29,12 @@ model = vt.train(train, preset="fast", progress=False, threads=2)
 evaluation = model.evaluate(test)
 model.save(sys.argv[2] + "/model")
 assert vt.load(sys.argv[2] + "/model").predict(test[0]).score == model.predict(test[0]).score
+assert model.export(sys.argv[2] + "/package", golden=test).parity.holds
+with vt.Workspace(sys.argv[2] + "/workspace", run="inline") as workspace:
+    client = vt.LookoutVision(workspace)
+    client.create_project(ProjectName="parts")
+    client.create_dataset(ProjectName="parts", DatasetType="train")
+    assert client.describe_project(ProjectName="parts")["ProjectDescription"]["Datasets"][0]["DatasetType"] == "train"
 page = write_report(model, evaluation, test, sys.argv[2], worst=2, best=1)
 assert not BLOCKED & {name.partition(".")[0] for name in sys.modules if sys.modules[name] is not None}
 print(evaluation.n, page.name, model.info["backbone"]["pretrained"])

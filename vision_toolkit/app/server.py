@@ -79,10 +79,10 @@ class Server:
         allowed_hosts: Iterable[str] = (),
     ) -> None:
         self.workspace, self.keys = workspace, Keys(workspace.folder)
-        self.is_local = is_loopback(host)
         tls = _tls(certificate, private_key)
         self._socket = _listen(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
+        self.is_local = is_loopback(self._socket.getsockname()[0])  # whatever the name was
         self.app = self._app({name.lower() for name in allowed_hosts})
         config = uvicorn.Config(
             self.app, http=_Protocol, lifespan="off", ws="none", log_config=None, access_log=False,
@@ -311,15 +311,29 @@ class _Protocol(H11Protocol):
         super().connection_made(transport)
         self._head = self.loop.call_later(_HEAD_SECONDS, self._give_up)
 
-    def _give_up(self) -> None:
-        # Only while nothing has been asked on this connection: between requests, keep-alive counts.
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._is_waiting():
+            self._forget()
+        elif self._head is None:  # a further request on the same connection has begun
+            self._head = self.loop.call_later(_HEAD_SECONDS, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _is_waiting(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _forget(self) -> None:
         if self._head is not None:
             self._head.cancel()
-        super().connection_lost(exc)
+            self._head = None
+
+    def _give_up(self) -> None:
+        self._head = None
+        if self._is_waiting() and not self.transport.is_closing():
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         text = json.dumps({"__type": "ValidationException", "Message": msg}).encode()

@@ -145,6 +145,25 @@ class Datasets:
             self._workspace.add_job("update dataset", target=dataset.id, project=project.id, payload={}, data=lines)
             return self.get(project, type)
 
+    def remove(self, project: Project, type: str, sources: Sequence[str]) -> DatasetRecord:
+        """Take images out of a dataset, at once and all of them or none; the files stay where they are.
+
+        Raises
+        ------
+        NotFound
+            if there is no such dataset, or one of the images is not in it.
+        Conflict
+            if it is being created or updated, or its creation failed.
+        """
+        with self._workspace.records.change() as connection:
+            dataset = self.get(project, type)
+            state = DATASET.after(self._after(dataset, "update", project), "finish")
+            counts = Counts(dataset.total, dataset.normal, dataset.anomaly, dataset.masked)
+            version = dataset.version + 1
+            counts = entries.remove(connection, dataset.number, version, list(dict.fromkeys(sources)), counts)
+            _show(connection, dataset, state, UPDATED, version, counts)
+            return self.get(project, type)
+
     def delete(self, project: Project, type: str) -> None:
         """Delete a dataset; the images stay where they are.
 

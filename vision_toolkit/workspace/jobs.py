@@ -63,6 +63,7 @@ KINDS: dict[str, Kind] = {
     "train": Kind(f"{_HERE}.training:train_model", f"{_HERE}.training:fail_training", heavy=True, place="models"),
     "start model": Kind(f"{_HERE}.hosting:start", f"{_HERE}.hosting:fail_start"),
     "stop model": Kind(f"{_HERE}.hosting:stop", f"{_HERE}.hosting:fail_stop"),
+    "trial": Kind(f"{_HERE}.trials:detect", f"{_HERE}.trials:fail_trial", heavy=True),
     "package": Kind(f"{_HERE}.packaging:package", f"{_HERE}.packaging:fail_package", heavy=True),
 }
 """Every kind of job. To add one: one line here, and a module with two functions."""

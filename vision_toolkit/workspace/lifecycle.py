@@ -12,7 +12,17 @@ from typing import Generic, TypeVar
 from vision_toolkit.core.errors import Conflict
 
 __all__ = [
-    "DATASET", "JOB", "MODEL", "PACKAGE", "DatasetState", "JobState", "Lifecycle", "ModelState", "PackageState",
+    "DATASET",
+    "JOB",
+    "MODEL",
+    "PACKAGE",
+    "TRIAL",
+    "DatasetState",
+    "JobState",
+    "Lifecycle",
+    "ModelState",
+    "PackageState",
+    "TrialState",
 ]  # fmt: skip
 
 S = TypeVar("S", bound=StrEnum)
@@ -145,6 +155,25 @@ PACKAGE = Lifecycle("packaging job", {
     (P.RUNNING, "fail"): P.FAILED,
 })  # fmt: skip
 """What a packaging job can do."""
+
+
+class TrialState(StrEnum):
+    """Say how a trial detection is."""
+
+    DETECTING = "detecting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    DELETED = "deleted"
+
+
+T = TrialState
+TRIAL = Lifecycle("trial detection", {
+    (T.DETECTING, "finish"): T.COMPLETED,
+    (T.DETECTING, "fail"): T.FAILED,
+    (T.COMPLETED, "delete"): T.DELETED,
+    (T.FAILED, "delete"): T.DELETED,
+})  # fmt: skip
+"""What a trial detection can do; it begins as detecting."""
 
 
 class JobState(StrEnum):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from vision_toolkit.workspace.lifecycle import DatasetState, JobState, ModelState, PackageState
+from vision_toolkit.workspace.lifecycle import DatasetState, JobState, ModelState, PackageState, TrialState
 
-__all__ = ["DatasetRecord", "EntryRecord", "Job", "ModelRecord", "Package", "Page", "Project"]
+__all__ = ["DatasetRecord", "EntryRecord", "Job", "ModelRecord", "Package", "Page", "Project", "Trial"]
 
 T = TypeVar("T")
 
@@ -108,6 +108,26 @@ class Package:
     description: str | None
     configuration: Mapping[str, Any]
     output: Mapping[str, Any] | None
+    created: datetime
+    updated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Hold a trial detection: what a model said of images without labels, and how many of them were verified."""
+
+    number: int
+    id: str
+    project: str
+    model: str
+    model_version: int
+    name: str
+    state: TrialState
+    message: str
+    folder: str | None
+    total: int
+    anomaly: int
+    verified: int
     created: datetime
     updated: datetime
 

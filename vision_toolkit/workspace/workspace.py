@@ -22,6 +22,7 @@ from vision_toolkit.workspace.packaging import Packages
 from vision_toolkit.workspace.projects import Projects, Tags
 from vision_toolkit.workspace.records import Database, queue, tokens
 from vision_toolkit.workspace.runners import Runner, make_runner
+from vision_toolkit.workspace.trials import Trials
 from vision_toolkit.workspace.values import Job
 
 __all__ = ["Workspace"]
@@ -92,6 +93,7 @@ class Workspace:
         self.buckets = Buckets(self.folder / "buckets", s3=self.settings.s3)
         self.projects, self.datasets, self.models = Projects(self), Datasets(self), Models(self)
         self.packages, self.tags, self.hosts = Packages(self), Tags(self), Hosts(self)
+        self.trials = Trials(self)
         self.runner: Runner | None = None
         self.is_closing = False
         if run:

@@ -9,6 +9,7 @@ from vision_toolkit.core.errors import Unsupported
 from vision_toolkit.core.settings import Settings
 from vision_toolkit.services.lookout.datasets import Datasets
 from vision_toolkit.services.lookout.errors import Exceptions
+from vision_toolkit.services.lookout.extras import WAITERS, Extras
 from vision_toolkit.services.lookout.models import Models
 from vision_toolkit.services.lookout.packages import Packages
 from vision_toolkit.services.lookout.passing import Passing
@@ -27,12 +28,15 @@ class Meta:
     region_name: str
 
 
-class LookoutVision(Datasets, Models, Packages):
+class LookoutVision(Datasets, Models, Packages, Extras):
     """Offer Lookout for Vision (2020-11-20) as ``boto3.client("lookoutvision")`` did, without a network.
 
     All 22 operations take keyword arguments under boto3's names, answer with the same dicts, and raise the same errors
     (``client.exceptions.ConflictException``). Every violation of the contract is a ``ValidationException`` that tells
     all of them, those too that boto3 noticed before it sent anything.
+
+    What the service never had is here too (:class:`~vision_toolkit.services.lookout.extras.Extras`): waiting, the
+    split, removing images, trial detections.
 
     Parameters
     ----------
@@ -63,7 +67,7 @@ class LookoutVision(Datasets, Models, Packages):
         self.workspace = workspace
         self.meta = Meta(region or Settings().region)
         self.exceptions = Exceptions()
-        self.waiter_names: list[str] = []
+        self.waiter_names = list(WAITERS)
 
     def can_paginate(self, operation_name: str) -> bool:
         """Return whether an operation has a paginator."""
@@ -87,10 +91,6 @@ class LookoutVision(Datasets, Models, Packages):
         if operation_name not in every:
             raise Unsupported(f"Operation cannot be paginated: {operation_name}; these can: {', '.join(every)}.")
         return Paginator(getattr(self, operation_name), Pages(every[operation_name]))
-
-    def get_waiter(self, waiter_name: str) -> None:
-        """Raise ValueError, for the service has no waiters: ask describe_model until it is done."""
-        raise ValueError(f"Waiter does not exist: {waiter_name}")
 
     def close(self) -> None:
         """Close the workspace, and with it the jobs that run in this process; they go on where it is opened again."""

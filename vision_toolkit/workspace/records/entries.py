@@ -8,14 +8,17 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, or_, select, update
 
+from vision_toolkit.core.errors import NotFound
 from vision_toolkit.workspace.records.rows import now
 from vision_toolkit.workspace.records.tables import ENTRIES
 from vision_toolkit.workspace.values import EntryRecord, Page
 
-__all__ = ["Counts", "Filter", "NewEntry", "add", "discard", "forget", "listed", "read", "replace"]
+__all__ = ["Counts", "Filter", "NewEntry", "add", "discard", "forget", "listed", "read", "remove", "replace"]
 
 E = ENTRIES.c
 NORMAL, ANOMALY = 0, 1
+ASKED = 500
+"""Sources that are looked up at once."""
 
 
 class NewEntry(NamedTuple):
@@ -73,23 +76,47 @@ def add(connection: Connection, dataset: int, version: int, first: int, entries:
 
 def replace(connection: Connection, dataset: int, version: int, entries: Sequence[NewEntry], counts: Counts) -> Counts:
     """Stage lines for a version: one whose source is there takes its place, others come last; return the counts."""
-    before = version - 1
     new: list[NewEntry] = []
-    for entry in entries:
-        query = select(E.number, E.position, E.added, E.label, E.masked).where(
-            E.dataset == dataset, E.source == entry.source, _seen(before)
+    for start in range(0, len(entries), ASKED):
+        part = entries[start : start + ASKED]
+        query = select(E.number, E.source, E.position, E.added, E.label, E.masked).where(
+            E.dataset == dataset, E.source.in_([entry.source for entry in part]), _seen(version - 1)
         )
-        old = connection.execute(query).first()
-        if old is None:
-            new.append(entry)
-        else:
-            connection.execute(update(ENTRIES).where(E.number == old.number).values(until=version))
-            row = {"dataset": dataset, "position": old.position, "since": version, "until": None, "added": old.added}
-            connection.execute(insert(ENTRIES).values(row | entry._asdict()))
-            counts = counts.plus(old.label, old.masked, -1)
-        counts = counts.plus(entry.label, entry.masked)
+        known = {row.source: row for row in connection.execute(query)}
+        over = [row.number for row in known.values()]
+        connection.execute(update(ENTRIES).where(E.number.in_(over)).values(until=version))
+        again = []
+        for entry in part:
+            old = known.get(entry.source)
+            if old is None:
+                new.append(entry)
+            else:
+                counts = counts.plus(old.label, old.masked, -1)
+                place = {"dataset": dataset, "position": old.position, "since": version, "until": None}
+                again.append({**place, "added": old.added, **entry._asdict()})
+            counts = counts.plus(entry.label, entry.masked)
+        if again:
+            connection.execute(insert(ENTRIES), again)
     last = connection.execute(select(func.max(E.position)).where(E.dataset == dataset)).scalar()
     add(connection, dataset, version, 0 if last is None else last + 1, new)
+    return counts
+
+
+def remove(connection: Connection, dataset: int, version: int, sources: Sequence[str], counts: Counts) -> Counts:
+    """Take lines out of a version by their source; return the counts then, and leave the versions before alone.
+
+    Raises
+    ------
+    NotFound
+        if one is not there.
+    """
+    for source in sources:
+        query = select(E.number, E.label, E.masked).where(E.dataset == dataset, E.source == source, _seen(version - 1))
+        old = connection.execute(query.where(E.until.is_(None))).first()
+        if old is None:
+            raise NotFound(f"{source} is not in the dataset.")
+        connection.execute(update(ENTRIES).where(E.number == old.number).values(until=version))
+        counts = counts.plus(old.label, old.masked, -1)
     return counts
 
 

@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, Select, Table, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from vision_toolkit.workspace.lifecycle import DatasetState, JobState, ModelState, PackageState
+from vision_toolkit.workspace.lifecycle import DatasetState, JobState, ModelState, PackageState, TrialState
 from vision_toolkit.workspace.records.tables import PROJECTS
-from vision_toolkit.workspace.values import DatasetRecord, Job, ModelRecord, Package, Project
+from vision_toolkit.workspace.values import DatasetRecord, Job, ModelRecord, Package, Project, Trial
 
 __all__ = ["by", "count", "insert", "moment", "new_id", "next_version", "now", "one", "page", "set_if", "value"]
 
 T = TypeVar("T")
 _STATES: dict[type, type] = {
-    DatasetRecord: DatasetState, ModelRecord: ModelState, Package: PackageState, Job: JobState,
+    DatasetRecord: DatasetState, ModelRecord: ModelState, Package: PackageState, Job: JobState, Trial: TrialState,
 }  # fmt: skip
 _MOMENTS = {"created", "updated", "evaluated", "started", "ended"}
 _NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (*_STATES, Project)}

@@ -26,7 +26,20 @@ from sqlalchemy import (
     Text,
 )
 
-__all__ = ["ENTRIES", "JOBS", "LOGS", "METADATA", "MODELS", "PACKAGES", "PROJECTS", "SETS", "TAGS", "TOKENS", "WAITS"]
+__all__ = [
+    "ENTRIES",
+    "JOBS",
+    "LOGS",
+    "METADATA",
+    "MODELS",
+    "PACKAGES",
+    "PROJECTS",
+    "SETS",
+    "TAGS",
+    "TOKENS",
+    "TRIALS",
+    "WAITS",
+]
 
 METADATA = MetaData(
     naming_convention={
@@ -149,6 +162,26 @@ PACKAGES = _numbered(
     Index(None, "project", "number"),
 )
 """Packaging jobs of models, as their service sees them."""
+
+TRIALS = _numbered(
+    "trials",
+    _id(),
+    Column("project", String(64), ForeignKey("projects.id"), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("key", String(400), unique=True),
+    Column("state", String(24), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("folder", Text),
+    Column("total", Integer, nullable=False, default=0),
+    Column("anomaly", Integer, nullable=False, default=0),
+    Column("verified", Integer, nullable=False, default=0),
+    Column("created", Float(53), nullable=False),
+    Column("updated", Float(53), nullable=False),
+    Index(None, "project", "number"),
+)
+"""Trial detections: what a model says of images that nobody has labelled yet."""
 
 TAGS = Table(
     "tags",

@@ -204,3 +204,29 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("packages", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_packages_project_number"), ["project", "number"], unique=False)
+
+    op.create_table(
+        "trials",
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("project", sa.String(length=64), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("model_version", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("key", sa.String(length=400), nullable=True),
+        sa.Column("state", sa.String(length=24), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("folder", sa.Text(), nullable=True),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("anomaly", sa.Integer(), nullable=False),
+        sa.Column("verified", sa.Integer(), nullable=False),
+        sa.Column("created", sa.Float(precision=53), nullable=False),
+        sa.Column("updated", sa.Float(precision=53), nullable=False),
+        sa.ForeignKeyConstraint(["project"], ["projects.id"], name=op.f("fk_trials_project")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_trials")),
+        sa.UniqueConstraint("id", name=op.f("uq_trials_id")),
+        sa.UniqueConstraint("key", name=op.f("uq_trials_key")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("trials", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_trials_project_number"), ["project", "number"], unique=False)
