@@ -34,6 +34,24 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory) -> Path:
+    """Give the folder of a workspace with two trained models; open a copy of it."""
+    import fcntl
+
+    from tests.workspace.trained import train_two
+
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root  # one for all processes of a run
+    folder = root / "trained" / "w"
+    folder.parent.mkdir(exist_ok=True)
+    with open(root / "trained" / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            train_two(folder.with_name("half")).rename(folder)
+    return folder
+
+
 def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Fail what was skipped in CI, unless ../shared or an index of packages is out of reach."""
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):

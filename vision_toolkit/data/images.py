@@ -109,8 +109,11 @@ def probe(source: Any, *, whole: bool = False) -> ImageFacts:
     data, name = _bytes_of(source)
     with _opened(data, name) as image:
         width, height = image.size
-        try:  # a PNG may have it at its end
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        # Pillow decodes a whole PNG to see what comes after its pixels, where hardly any has something.
+        is_told = image.format == "PNG" and not _tells_later(data)
+        try:
+            exif = Image.Image.getexif(image) if is_told else image.getexif()
+            turned = exif.get(0x0112, 1) in (5, 6, 7, 8)
         except (OSError, SyntaxError, ValueError, MemoryError) as error:
             raise Invalid(f"{name} cannot be read as an image: {error}.") from None
         if turned:
@@ -122,6 +125,20 @@ def probe(source: Any, *, whole: bool = False) -> ImageFacts:
             except (OSError, SyntaxError, ValueError, MemoryError) as error:
                 raise Invalid(f"{name} cannot be read to its end: {error}.") from None
         return ImageFacts(width, height, image.format or "", image.mode, len(data))
+
+
+def _tells_later(png: bytes) -> bool:
+    """Return whether a PNG may say after its pixels how it is turned, or is cut off."""
+    at, pixels_seen = 8, False
+    while at + 8 <= len(png):
+        length, kind = int.from_bytes(png[at : at + 4]), png[at + 4 : at + 8]
+        if kind == b"IEND":
+            return False
+        if pixels_seen and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+            return True
+        pixels_seen = pixels_seen or kind == b"IDAT"
+        at += 12 + length
+    return True
 
 
 def read_mask(

@@ -152,6 +152,11 @@ class Operation:
         hint = get_args(hint)[0] if get_origin(hint) is Reply else hint
         return None if hint is type(None) else hint
 
+    @functools.cached_property
+    def _positional(self) -> list[str]:
+        every = list(inspect.signature(self.function).parameters.values())[1:]
+        return [one.name for one in every if one.kind is not one.KEYWORD_ONLY]
+
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a Python call by name; which are right is the business of :meth:`check`.
 
@@ -160,8 +165,7 @@ class Operation:
         TypeError
             if there are positional arguments that the signature does not have.
         """
-        every = list(inspect.signature(self.function).parameters.values())[1:]
-        places = [one.name for one in every if one.kind is not one.KEYWORD_ONLY]
+        places = self._positional
         if args and not places:
             raise TypeError(f"{self.python_name}() only accepts keyword arguments.")
         if len(args) > len(places):

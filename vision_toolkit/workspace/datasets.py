@@ -32,9 +32,12 @@ TYPES = ("train", "test")
 TOLD = 10
 """How many bad lines a message names."""
 BATCH = 2_000
+LIMITED = {"other-format", "odd-size", "large-file"}
+"""What is told of images that this toolkit takes, and the service did not."""
 AT_ONCE = 16
 """Questions to a store over the network at the same time."""
-USABLE = {DatasetState.CREATED, DatasetState.UPDATED, DatasetState.ROLLED_BACK}
+UNUSABLE = {DatasetState.CREATING, DatasetState.FAILED}
+"""Those without lines; while one is updated, its lines of before are there."""
 CREATED, CREATING = "The dataset was created successfully.", "The dataset is being created."
 UPDATED, UPDATING = "The dataset was updated successfully.", "The dataset is being updated."
 _VERDICTS = {Label.NORMAL: entries.NORMAL, Label.ANOMALY: entries.ANOMALY, Label.UNLABELLED: None}
@@ -91,7 +94,7 @@ class Datasets:
             if there is none of that type.
         """
         with self._workspace.records.look() as connection:
-            found = rows.one(connection, DatasetRecord, rows.by(SETS, key=f"{project.id}/{type}"))
+            found = rows.known(connection, DatasetRecord, SETS, key=f"{project.id}/{type}")
         if found is None:
             raise NotFound(f"Project {project.name!r} has no {type} dataset.").about(
                 "dataset", f"{project.name}/{type}"
@@ -195,7 +198,7 @@ class Datasets:
         if not self._workspace.settings.limits:
             return
         known = entries.first_source(connection, dataset.number, dataset.version)
-        for number, line in enumerate(lines.decode("utf-8", "replace").splitlines(), 1):
+        for number, line in enumerate(lines.decode("utf-8", "replace").split("\n"), 1):
             entry = read_line(line, number)[0] if line.strip() else None
             if entry is None:
                 continue
@@ -247,7 +250,7 @@ def create(work: Work) -> None:
 
 def fail_creation(connection: Connection, job: Job, message: str) -> None:
     """Say why there is no dataset."""
-    dataset = rows.one(connection, DatasetRecord, rows.by(SETS, id=job.target))
+    dataset = rows.known(connection, DatasetRecord, SETS, id=job.target)
     assert dataset is not None
     entries.discard(connection, dataset.number, 1)
     state = DATASET.after(dataset.state, "fail")
@@ -275,7 +278,7 @@ def change(work: Work) -> None:
 
 def fail_update(connection: Connection, job: Job, message: str) -> None:
     """Say why nothing changed."""
-    dataset = rows.one(connection, DatasetRecord, rows.by(SETS, id=job.target))
+    dataset = rows.known(connection, DatasetRecord, SETS, id=job.target)
     assert dataset is not None
     entries.discard(connection, dataset.number, dataset.version + 1)
     state = DATASET.after(DATASET.after(dataset.state, "fail"), "finish")
@@ -300,7 +303,7 @@ def fail_sweep(connection: Connection, job: Job, message: str) -> None:
 
 def _dataset(workspace: Workspace, job: Job) -> DatasetRecord:
     with workspace.records.look() as connection:
-        found = rows.one(connection, DatasetRecord, rows.by(SETS, id=job.target))
+        found = rows.known(connection, DatasetRecord, SETS, id=job.target)
     assert found is not None, job
     return found
 
@@ -319,7 +322,8 @@ class _Reader:
     """Read lines, note what is wrong with them and their images, and count."""
 
     def __init__(self, workspace: Workspace, *, names: bool = True) -> None:
-        self._place = locator(workspace.buckets.images(), "")
+        self._places: dict[str, str] = {}  # of the line that is being read
+        self._place = locator(self._places.get, "")
         self._limits = workspace.settings.limits
         self._advice = (
             "Images and masks are looked for in the store that AWS_ENDPOINT_URL_S3 names (setting s3=s3)."
@@ -350,7 +354,7 @@ class _Reader:
             new.append(NewEntry(entry.source, _VERDICTS[entry.label], entry.mask is not None, text))
             self.counts = self.counts.plus(new[-1].label, new[-1].masked)
         for finding in check_images(placed, len(placed), look="header", threads=self._threads):
-            if finding.severity == "error":
+            if finding.severity == "error" or (self._limits and finding.rule in LIMITED):
                 self._tell(finding)
         self._check_remote(placed)
         return new
@@ -376,9 +380,9 @@ class _Reader:
             self._say(self._number, f"it has {len(text):,} characters; {LOOKOUT.max_line_characters:,} are allowed")
             return None
         try:
-            self._buckets.place(entry.source)
-            if entry.mask is not None:
-                self._buckets.place(entry.mask.uri)
+            self._places.clear()
+            for uri in (entry.source, *([entry.mask.uri] if entry.mask is not None else ())):
+                self._places[uri] = self._buckets.place(uri)
         except Invalid as error:
             self._say(self._number, str(error))
             return None

@@ -58,6 +58,8 @@ class FolderStore:
         """
         with _told(address):
             path = self._path(address)
+            if path.is_file():
+                return str(path)
             if path.is_dir():
                 raise Invalid(
                     f"{address.uri} is the folder of other keys, so that no file can have its name; give another key."
@@ -136,11 +138,17 @@ class FolderStore:
         check_on_disk(address)
         root = self._root(address)
         path = root.joinpath(*address.key.split("/"))
-        real = os.path.realpath(root)
-        folder = os.path.join(real, *path.relative_to(root).parts[:-1])
-        if os.path.realpath(path.parent) != folder or not _is_inside(os.path.realpath(path), real):
-            raise Invalid(f"{address.uri} leads away by a link, which is not followed; give another key.")
-        return path
+        real = at = os.path.realpath(root)
+        *folders, name = path.parts[len(root.parts) :]
+        for part in folders:
+            at = os.path.join(at, part)
+            if _is_link(at):
+                break
+        else:
+            at = os.path.join(at, name)
+            if not _is_link(at) or _is_inside(os.path.realpath(at), real):
+                return path
+        raise Invalid(f"{address.uri} leads away by a link, which is not followed; give another key.")
 
     def _file(self, address: Address) -> Path:
         path = self._path(address)
@@ -172,6 +180,11 @@ def _told(address: Address) -> Iterator[None]:
         if error.errno == errno.ENAMETOOLONG:
             raise Invalid(f"{address.uri}: this disk holds no such long path; give a shorter key.") from None
         raise Failed(f"{address.uri}: {error.strerror or error}.") from error
+
+
+def _is_link(path: str) -> bool:
+    """Return whether a path, whose parents are no links, is one; on Windows there are several kinds."""
+    return os.path.islink(path) if os.name != "nt" else os.path.realpath(path) != path
 
 
 def _is_inside(path: str, root: str) -> bool:

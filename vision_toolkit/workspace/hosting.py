@@ -81,7 +81,7 @@ class Hosts:
             self.drop(model.id)
             raise Conflict(f"Model {model.version} is {model.state.value}, not hosted; start it first.")
         facts = probe(image)
-        if facts.format not in LOOKOUT.formats:
+        if facts.format not in (*LOOKOUT.formats, "MPO"):  # MPO: several JPEG in one file, as some phones write
             raise Invalid(f"The image is {facts.format}; PNG and JPEG are allowed.")
         if self._workspace.settings.limits:
             if len(image) > LOOKOUT.max_image_bytes:
@@ -156,6 +156,6 @@ def _model(work: Work) -> ModelRecord:
 
 
 def _found(connection: Connection, job: Job) -> ModelRecord:
-    found = rows.one(connection, ModelRecord, rows.by(MODELS, id=job.target))
+    found = rows.known(connection, ModelRecord, MODELS, id=job.target)
     assert found is not None
     return found

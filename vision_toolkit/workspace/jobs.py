@@ -111,9 +111,7 @@ class Owner:
         try:
             with open(file, "r+b") as handle:
                 gone = _lock(handle)
-        except FileNotFoundError:
-            return True
-        except OSError:
+        except OSError:  # no such file: an owner of another folder's, or machine's of the same name
             return False
         if gone:
             file.unlink(missing_ok=True)

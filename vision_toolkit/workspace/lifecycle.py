@@ -113,7 +113,7 @@ class ModelState(StrEnum):
     FAILED = "failed"
     STARTING = "starting"
     HOSTED = "hosted"
-    HOSTING_FAILED = "not hosted, for it failed"
+    HOSTING_FAILED = "not hosted (failed)"
     STOPPING = "stopping"
     DELETED = "deleted"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vision_toolkit.core.errors import Conflict, Exceeded, Invalid, NotFound
-from vision_toolkit.workspace.lifecycle import MODEL, ModelState
+from vision_toolkit.workspace.lifecycle import MODEL, DatasetState, ModelState
 from vision_toolkit.workspace.records import queue, rows, tags
 from vision_toolkit.workspace.records.tables import MODELS, PACKAGES
 from vision_toolkit.workspace.values import Job, ModelRecord, Page, Project
@@ -69,17 +69,27 @@ class Models:
                 raise Conflict(f"Project {project.name!r} has no training dataset; create one first.").about(
                     "dataset", f"{project.name}/train"
                 )
+            for one in datasets.values():
+                if one.state is DatasetState.FAILED:
+                    raise Conflict(f"The {one.type} dataset was not made: {one.message}").about(
+                        "dataset", f"{project.name}/{one.type}"
+                    )
+            waits = [job.id for one in datasets.values() for job in queue.open_jobs(connection, target=one.id)]
+            facts: dict[str, Any] = {}
+            if (
+                not waits
+            ):  # what is there now is what is learned from, whatever happens to it before the training begins
+                facts["datasets"] = {name: [one.id, one.version] for name, one in datasets.items()}
             version = rows.next_version(connection, project.id)
             made = rows.new_id()
             row = {
                 "id": made, "project": project.id, "version": version, "key": f"{project.id}/{version}",
                 "state": ModelState.TRAINING.value, "message": TRAINING, "description": description,
-                "output": dict(output), "kms": kms, "created": moment, "facts": {"arn": arn.format(version)},
+                "output": dict(output), "kms": kms, "created": moment, "facts": {**facts, "arn": arn.format(version)},
             }  # fmt: skip
             rows.insert(connection, MODELS, row)
             if given_tags:
                 self._workspace.tags.put(made, given_tags)
-            waits = [job.id for one in datasets.values() for job in queue.open_jobs(connection, target=one.id)]
             self._workspace.add_job("train", target=made, project=project.id, payload={}, awaits=waits)
             return self.get(project, str(version))
 
@@ -102,7 +112,7 @@ class Models:
                 )
                 found = rows.one(connection, ModelRecord, query.order_by(MODELS.c.version.desc()))
             else:
-                found = rows.one(connection, ModelRecord, rows.by(MODELS, key=f"{project.id}/{version}"))
+                found = rows.known(connection, ModelRecord, MODELS, key=f"{project.id}/{version}")
         if found is None:
             raise NotFound(f"Project {project.name!r} has no model {version}.").about(
                 "model", f"{project.name}/{version}"
@@ -112,7 +122,7 @@ class Models:
     def by_id(self, id: str) -> ModelRecord | None:
         """Return a model by its id."""
         with self._workspace.records.look() as connection:
-            return rows.one(connection, ModelRecord, rows.by(MODELS, id=id))
+            return rows.known(connection, ModelRecord, MODELS, id=id)
 
     def list(self, project: Project, *, after: int = 0, most: int = 100) -> Page[ModelRecord]:
         """Return the models of a project, oldest first."""
@@ -172,7 +182,8 @@ class Models:
         with self._workspace.records.change() as connection:
             model = self.get(project, version)
             state = self._after(model, "delete", project)
-            if queue.open_jobs(connection, kind="package", target=model.id):
+            packages = connection.execute(rows.by(PACKAGES, model=model.id)).all()
+            if any(queue.open_jobs(connection, kind="package", target=row.id) for row in packages):
                 raise Conflict(f"Model {version} is being packaged; wait for its end.").about(
                     "model", f"{project.name}/{version}"
                 )

@@ -83,7 +83,7 @@ class Packages:
             "output": {**output, "location": location}, "created": moment, "updated": moment,
         }  # fmt: skip
         with self._workspace.records.change() as connection:
-            taken = rows.one(connection, Package, rows.by(PACKAGES, component=component))
+            taken = rows.known(connection, Package, PACKAGES, component=component)
             if taken is not None:
                 raise Conflict(f"Component {component} is there already; give another name or version.").about(
                     "package", taken.name
@@ -102,7 +102,7 @@ class Packages:
             if there is none of that name.
         """
         with self._workspace.records.look() as connection:
-            found = rows.one(connection, Package, rows.by(PACKAGES, key=f"{project.id}/{name}"))
+            found = rows.known(connection, Package, PACKAGES, key=f"{project.id}/{name}")
         if found is None:
             raise NotFound(f"Project {project.name!r} has no packaging job {name!r}.").about("package", name)
         return found
@@ -150,7 +150,7 @@ def fail_package(connection: Connection, job: Job, message: str) -> None:
 
 
 def _found(connection: Connection, job: Job) -> Package:
-    found = rows.one(connection, Package, rows.by(PACKAGES, id=job.target))
+    found = rows.known(connection, Package, PACKAGES, id=job.target)
     assert found is not None
     return found
 
@@ -159,7 +159,7 @@ def _golden(work: Work, manifest: Path) -> list[Any]:
     """Return test images of both verdicts, read from where they lie."""
     place = locator(work.workspace.buckets.images(), "")
     text = manifest.read_text("utf-8", "surrogateescape")
-    found = [entry for line in text.splitlines() if (entry := read_line(line)[0]) is not None]
+    found = [entry for line in text.split("\n") if line and (entry := read_line(line)[0]) is not None]
     by_label: dict[str, list[Any]] = {}
     for entry in found:
         by_label.setdefault(entry.label, []).append(place(entry))

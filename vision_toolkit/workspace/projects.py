@@ -51,7 +51,7 @@ class Projects:
             if there is none.
         """
         with self._workspace.records.look() as connection:
-            found = rows.one(connection, Project, rows.by(PROJECTS, key=f"{service}/{name}"))
+            found = rows.known(connection, Project, PROJECTS, key=f"{service}/{name}")
         if found is None:
             raise NotFound(f"There is no project {name!r}.").about("project", name)
         return found
@@ -59,7 +59,8 @@ class Projects:
     def list(self, *, service: str = "lookout", after: int = 0, most: int = 100) -> Page[Project]:
         """Return projects in the order in which they were made."""
         with self._workspace.records.look() as connection:
-            return Page(*rows.page(connection, Project, PROJECTS, rows.by(PROJECTS, service=service), after, most))
+            query = rows.by(PROJECTS, service=service).where(PROJECTS.c.key.is_not(None))
+            return Page(*rows.page(connection, Project, PROJECTS, query, after, most))
 
     def delete(self, name: str, *, service: str = "lookout") -> Project:
         """Delete a project that holds nothing any more.
@@ -86,7 +87,7 @@ class Projects:
                     f"Project {name!r} still has {' and '.join(f'a {noun}' for noun in alive)}; delete its models and "
                     "datasets first."
                 ).about("project", name)
-            rows.set_if(connection, PROJECTS, project.id, {"key": None, "service": f"{service} (deleted)"})
+            rows.set_if(connection, PROJECTS, project.id, {"key": None})
             return project
 
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 from vision_toolkit.core.entry import Entry, Label
 from vision_toolkit.core.errors import Failed, Invalid, VisionError
 from vision_toolkit.core.limits import LOOKOUT
+from vision_toolkit.core.mask import Mask
 from vision_toolkit.curation.split import train_test_split
-from vision_toolkit.data.images import probe
+from vision_toolkit.data.images import mask_pixels, probe
 from vision_toolkit.data.jsonlines import write_line
 from vision_toolkit.data.manifest import Manifest
 from vision_toolkit.metrics.evaluation import Evaluation
 from vision_toolkit.metrics.files import evaluation_lines, evaluation_result
 from vision_toolkit.models.train import train
-from vision_toolkit.workspace.datasets import USABLE
+from vision_toolkit.workspace.datasets import UNUSABLE
 from vision_toolkit.workspace.jobs import Work
 from vision_toolkit.workspace.lifecycle import MODEL
 from vision_toolkit.workspace.records import rows
@@ -45,7 +46,9 @@ def train_model(work: Work) -> None:
     given = {name: workspace.datasets.manifest(one, version) for name, (one, version) in datasets.items()}
     if workspace.settings.limits:
         check_counts(given)
-    size = _size(given["train"], limits=workspace.settings.limits)
+        _check_masks(given["train"])
+    every = [entry for manifest in given.values() for entry in manifest]
+    size = _size(every, limits=workspace.settings.limits)
     learn, judge = given["train"], given.get("test")
     if judge is None:
         work.tell(0.02, "dividing into training and test")
@@ -83,7 +86,7 @@ def train_model(work: Work) -> None:
 
 def fail_training(connection: Connection, job: Job, message: str) -> None:
     """Say why there is no model."""
-    model = rows.one(connection, ModelRecord, rows.by(MODELS, id=job.target))
+    model = rows.known(connection, ModelRecord, MODELS, id=job.target)
     assert model is not None
     state = MODEL.after(model.state, "fail")
     rows.set_if(connection, MODELS, model.id, {"state": state.value, "message": message})
@@ -91,7 +94,7 @@ def fail_training(connection: Connection, job: Job, message: str) -> None:
 
 def _project(work: Work) -> Project:
     with work.workspace.records.look() as connection:
-        found = rows.one(connection, Project, rows.by(PROJECTS, id=work.job.project))
+        found = rows.known(connection, Project, PROJECTS, id=work.job.project)
     assert found is not None
     return found
 
@@ -102,7 +105,7 @@ def _datasets(work: Work, project: Project, model: ModelRecord) -> dict[str, tup
     found = {one.type: one for one in work.workspace.datasets.list(project)}
     if not pinned:
         for name, one in found.items():
-            if one.state not in USABLE:
+            if one.state in UNUSABLE:
                 raise Invalid(f"The {name} dataset cannot be used, it is {one.state.value}: {one.message}")
         if "train" not in found:
             raise Invalid("The training dataset was deleted before the training began; create it and train again.")
@@ -114,7 +117,7 @@ def _datasets(work: Work, project: Project, model: ModelRecord) -> dict[str, tup
 
 def _by_id(work: Work, id: str) -> DatasetRecord:
     with work.workspace.records.look() as connection:
-        found = rows.one(connection, DatasetRecord, rows.by(SETS, id=id))
+        found = rows.known(connection, DatasetRecord, SETS, id=id)
     assert found is not None
     return found
 
@@ -163,6 +166,21 @@ def _few_types(manifest: Manifest, noun: str, least: int) -> list[str]:
         for name, count in alone.items()
         if count < least
     ]
+
+
+def _check_masks(manifest: Manifest) -> None:
+    """Raise Invalid where the mask of an anomaly has none of the colours that its line lists."""
+    empty: list[str] = []
+    for entry in manifest:
+        if entry.label is Label.ANOMALY and entry.mask is not None and entry.mask.colours:
+            seen = Mask.from_pixels(mask_pixels(entry.mask), entry.mask.colours)
+            if not seen.types:
+                empty.append(f"{entry.mask.uri} (listed: {', '.join(entry.mask.colours.values())})")
+    if empty:
+        raise Invalid(
+            f"{len(empty)} masks of anomalies have no pixel in a colour that their lines list: {'; '.join(empty[:5])}"
+            f"{' ...' if len(empty) > 5 else ''}. Correct the colours, and update the dataset."
+        )
 
 
 def _types(entry: Entry) -> list[str]:

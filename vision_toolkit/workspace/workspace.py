@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,8 @@ __all__ = ["Workspace"]
 
 R = TypeVar("R")
 TOKEN_HOURS = 8.0
+SWEEP_SECONDS = 60.0
+"""Between two removals of tokens that are kept no longer."""
 
 
 class Workspace:
@@ -96,6 +99,7 @@ class Workspace:
         self.trials = Trials(self)
         self.runner: Runner | None = None
         self.is_closing = False
+        self._sweep_at = 0.0
         if run:
             self.runner = make_runner("thread" if run is True else run, self)
             self.runner.wake()
@@ -189,9 +193,12 @@ class Workspace:
         text = json.dumps(request, sort_keys=True, default=repr)
         digest = hashlib.sha256(text.encode()).hexdigest()
         with self.records.change() as connection:
-            first, answer = tokens.take(connection, scope, token, digest, TOKEN_HOURS * 3600)
+            if time.monotonic() > self._sweep_at:
+                tokens.sweep(connection)
+                self._sweep_at = time.monotonic() + SWEEP_SECONDS
+            first, answer = tokens.take(connection, scope, token, digest)
             if first:
                 answer = do()
-                tokens.keep(connection, scope, token, answer)
+                tokens.keep(connection, scope, token, digest, answer, TOKEN_HOURS * 3600)
             given: R = answer
             return given

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from vision_toolkit.core.errors import Conflict, Invalid, NotFound
 from vision_toolkit.core.prediction import Prediction, Task
@@ -24,10 +25,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Local"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 CONTENT_TYPES = ("image/jpeg", "image/png")
 MOST_MASK = 5_242_880
 """Bytes of a mask that an answer may have."""
 GPU_OPTIONS = ("gpu-code", "trt-ver", "cuda-ver")
+
+
+def _still(read: Callable[Concatenate[Local, P], R]) -> Callable[Concatenate[Local, P], R]:
+    """Let everything that an answer tells be of one moment."""
+
+    @functools.wraps(read)
+    def told(self: Local, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._workspace.records.still():
+            return read(self, *args, **kwargs)
+
+    return told
 
 
 class Local(Work):
@@ -49,12 +64,14 @@ class Local(Work):
         """Make a project."""
         return {"ProjectMetadata": self._project(self._workspace.projects.create(project))}
 
+    @_still
     def describe_project(self, project: str) -> answers.DescribeProjectResponse:
         """Tell of a project and its datasets."""
         found = self._workspace.projects.get(project)
         datasets = [_dataset(one) for one in self._workspace.datasets.list(found)]
         return {"ProjectDescription": {**self._project(found), "Datasets": datasets}}
 
+    @_still
     def list_projects(self, token: str | None, limit: int) -> answers.ListProjectsResponse:
         """Tell of at most ``limit`` projects."""
         page = self._workspace.projects.list(after=_read_token(token, "projects", 0), most=limit)
@@ -85,6 +102,7 @@ class Local(Work):
         manifest = _manifest_of(source)
         return {"DatasetMetadata": _dataset(self._workspace.datasets.create(found, dataset, manifest=manifest))}
 
+    @_still
     def describe_dataset(self, project: str, dataset: str) -> answers.DescribeDatasetResponse:
         """Tell of a dataset."""
         found = self._workspace.datasets.get(self._workspace.projects.get(project), dataset)
@@ -112,6 +130,7 @@ class Local(Work):
         updated = self._workspace.datasets.update(self._workspace.projects.get(project), dataset, changes)
         return {"Status": names.DATASET[updated.state]}
 
+    @_still
     def list_dataset_entries(
         self,
         project: str,
@@ -134,11 +153,11 @@ class Local(Work):
             contains=contains,
         )
         found = self._workspace.projects.get(project)
-        position = _read_token(token, "entries", -1)
+        position = _read_token(token, f"entries/{found.id}/{dataset}", -1)
         page = self._workspace.datasets.entries(found, dataset, which, after=position, most=limit)
         answer: answers.ListDatasetEntriesResponse = {"DatasetEntries": [one.line for one in page.items]}
         if page.after is not None:
-            answer["NextToken"] = _token("entries", page.after)
+            answer["NextToken"] = _token(f"entries/{found.id}/{dataset}", page.after)
         return answer
 
     # ---------------------------------------------------------------- models
@@ -153,12 +172,15 @@ class Local(Work):
         tags: list[shapes.Tag] | None,
     ) -> answers.CreateModelResponse:
         """Begin to train a model."""
+        place = output["S3Location"]
+        self._workspace.buckets.place(f"s3://{place['Bucket']}/{place.get('Prefix') or ''}EvaluationResult.json")
         made = self._workspace.models.create(
             self._workspace.projects.get(project), output=dict(output["S3Location"]), description=description, kms=key,
             given_tags=_tags(tags or []), arn=names.arn_of_model(self._region, self._account, project, "{}"),
         )  # fmt: skip
         return {"ModelMetadata": self._model(project, made)}
 
+    @_still
     def describe_model(self, project: str, version: str) -> answers.DescribeModelResponse:
         """Tell of a model."""
         found = self._workspace.models.get(self._workspace.projects.get(project), version)
@@ -180,13 +202,14 @@ class Local(Work):
             described["MaxInferenceUnits"] = found.max_units
         return {"ModelDescription": described}
 
+    @_still
     def list_models(self, project: str, token: str | None, limit: int) -> answers.ListModelsResponse:
         """Tell of at most ``limit`` models."""
         found = self._workspace.projects.get(project)
-        page = self._workspace.models.list(found, after=_read_token(token, "models", 0), most=limit)
+        page = self._workspace.models.list(found, after=_read_token(token, f"models/{found.id}", 0), most=limit)
         answer: answers.ListModelsResponse = {"Models": [self._model(project, one) for one in page.items]}
         if page.after is not None:
-            answer["NextToken"] = _token("models", page.after)
+            answer["NextToken"] = _token(f"models/{found.id}", page.after)
         return answer
 
     def delete_model(self, project: str, version: str) -> answers.DeleteModelResponse:
@@ -271,6 +294,7 @@ class Local(Work):
         )  # fmt: skip
         return {"JobName": made.name}
 
+    @_still
     def describe_model_packaging_job(self, project: str, job: str) -> answers.DescribeModelPackagingJobResponse:
         """Tell of a packaging job."""
         found = self._workspace.packages.get(self._workspace.projects.get(project), job)
@@ -282,30 +306,34 @@ class Local(Work):
             described["ModelPackagingOutputDetails"] = {"Greengrass": details}  # type: ignore[typeddict-item]
         return {"ModelPackagingDescription": described}
 
+    @_still
     def list_model_packaging_jobs(
         self, project: str, token: str | None, limit: int
     ) -> answers.ListModelPackagingJobsResponse:
         """Tell of at most ``limit`` packaging jobs."""
         found = self._workspace.projects.get(project)
-        page = self._workspace.packages.list(found, after=_read_token(token, "packages", 0), most=limit)
+        page = self._workspace.packages.list(found, after=_read_token(token, f"packages/{found.id}", 0), most=limit)
         listed = [_package(project, one) for one in page.items]
         answer: answers.ListModelPackagingJobsResponse = {"ModelPackagingJobs": listed}
         if page.after is not None:
-            answer["NextToken"] = _token("packages", page.after)
+            answer["NextToken"] = _token(f"packages/{found.id}", page.after)
         return answer
 
     # ---------------------------------------------------------------- tags
 
     def tag_resource(self, arn: str, tags: list[shapes.Tag]) -> answers.TagResourceResponse:
         """Add tags to a model."""
-        self._workspace.tags.put(self._tagged(arn).id, _tags(tags))
+        with self._workspace.records.change():
+            self._workspace.tags.put(self._tagged(arn).id, _tags(tags))
         return {}
 
     def untag_resource(self, arn: str, keys: list[str]) -> answers.UntagResourceResponse:
         """Take tags from a model."""
-        self._workspace.tags.remove(self._tagged(arn).id, keys)
+        with self._workspace.records.change():
+            self._workspace.tags.remove(self._tagged(arn).id, keys)
         return {}
 
+    @_still
     def list_tags_for_resource(self, arn: str) -> answers.ListTagsForResourceResponse:
         """Give the tags of a model."""
         found = self._workspace.tags.get(self._tagged(arn).id)
@@ -442,8 +470,8 @@ def _read_token(token: str | None, kind: str, first: int) -> int:
     if not token:
         return first
     try:
-        said, _, number = base64.b64decode(token, validate=True).decode().partition(":")
-        if said == kind:
+        said, _, number = base64.b64decode(token, validate=True).decode("ascii").partition(":")
+        if said == kind and number.isdigit() and len(number) < 19:
             return int(number)
     except (binascii.Error, ValueError):
         pass

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from vision_toolkit.core.errors import Failed, Invalid, Unsupported
 
@@ -95,13 +98,26 @@ class Database:
 
     @contextlib.contextmanager
     def look(self) -> Iterator[Connection]:
-        """Yield a connection that sees one state and changes nothing; inside a change, that one's."""
-        known = getattr(self._local, "connection", None)
+        """Yield a connection that sees one state and changes nothing; inside a change or :meth:`still`, that one's."""
+        known = getattr(self._local, "connection", None) or getattr(self._local, "looking", None)
         if known is not None:
             yield known
             return
         with self._told(), self.engine.connect().execution_options(reads=True) as connection, connection.begin():
             yield connection
+
+    @contextlib.contextmanager
+    def still(self) -> Iterator[None]:
+        """Let all looks of this thread inside the block see one state; for blocks that change nothing."""
+        if getattr(self._local, "connection", None) or getattr(self._local, "looking", None):
+            yield
+            return
+        with self.look() as connection:
+            self._local.looking = connection
+            try:
+                yield
+            finally:
+                self._local.looking = None
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -140,6 +156,8 @@ class Database:
             yield
         except OperationalError as error:
             raise Failed(f"The records at {self.name} cannot be used: {_first_line(error)}") from error
+        except PoolTimeout as error:
+            raise Failed(f"The records at {self.name} are asked by too many at once; try again.") from error
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise Failed(f"The records at {self.name} were lost: {_first_line(error)}") from error
@@ -167,13 +185,15 @@ def _sqlite(url: URL) -> Engine:
         Path(url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failed(f"{url.database}: {error.strerror or error}.") from error
-    engine = create_engine(url, connect_args={"timeout": BUSY, "check_same_thread": False}, pool_size=16)
+    engine = create_engine(
+        url, connect_args={"timeout": BUSY, "check_same_thread": False}, pool_size=16, max_overflow=48
+    )
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, and which
         for line in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "mmap_size = 268435456"):
-            connection.execute(f"PRAGMA {line}")
+            _insist(connection, f"PRAGMA {line}")
 
     @event.listens_for(engine, "begin")
     def _began(connection: Connection) -> None:
@@ -182,6 +202,19 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _insist(connection: Any, line: str) -> None:
+    """Run a line that SQLite refuses, without waiting, while another one opens the same file for the first time."""
+    until = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute(line)
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def _postgresql(url: URL) -> Engine:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, insert, or_, select, update
 
 from vision_toolkit.workspace.lifecycle import JobState
-from vision_toolkit.workspace.records.rows import moment, new_id, now, one, value
+from vision_toolkit.workspace.records.rows import known, moment, new_id, now, value
 from vision_toolkit.workspace.records.tables import JOBS, LOGS, WAITS
 from vision_toolkit.workspace.values import Job
 
@@ -30,6 +31,8 @@ __all__ = [
 
 SWEEP = "sweep dataset"
 OPEN = (JobState.ACCEPTED.value, JobState.RUNNING.value)
+_ADDED = insert(JOBS)
+_NEWEST = select(JOBS).where(JOBS.c.target == bindparam("target")).order_by(JOBS.c.number.desc()).limit(1)
 
 
 def add(
@@ -48,7 +51,7 @@ def add(
         "id": made, "kind": kind, "target": target, "project": project, "payload": dict(payload), "data": data,
         "state": JobState.ACCEPTED.value, "created": now(),
     }  # fmt: skip
-    connection.execute(insert(JOBS).values(values))
+    connection.execute(_ADDED, values)
     waits = [{"job": made, "awaits": other} for other in awaits]
     if waits:
         connection.execute(insert(WAITS), waits)
@@ -57,22 +60,28 @@ def add(
 
 def find(connection: Connection, id: str) -> Job | None:
     """Return a job."""
-    return one(connection, Job, select(JOBS).where(JOBS.c.id == id))
+    return known(connection, Job, JOBS, id=id)
 
 
 def newest(connection: Connection, target: str) -> Job | None:
     """Return the last job of a target."""
-    return one(connection, Job, select(JOBS).where(JOBS.c.target == target).order_by(JOBS.c.number.desc()))
+    row = connection.execute(_NEWEST, {"target": target}).first()
+    return None if row is None else value(Job, row)
 
 
-def open_jobs(connection: Connection, *, sweeping: bool = True, **known: Any) -> list[Job]:
+def open_jobs(connection: Connection, *, sweeping: bool = True, **cells: Any) -> list[Job]:
     """Return the jobs that are not ended, oldest first, of a target, a project or a kind."""
+    return [value(Job, row) for row in connection.execute(_opened(sweeping, *cells), cells)]
+
+
+@cache
+def _opened(sweeping: bool, *names: str) -> Select[Any]:
     query = select(JOBS).where(JOBS.c.state.in_(OPEN)).order_by(JOBS.c.number)
     if not sweeping:  # they remove what is deleted already
         query = query.where(JOBS.c.kind != SWEEP)
-    for name, expected in known.items():
-        query = query.where(JOBS.c[name] == expected)
-    return [value(Job, row) for row in connection.execute(query)]
+    for name in names:
+        query = query.where(JOBS.c[name] == bindparam(name))
+    return query
 
 
 def claim(connection: Connection, owner: str, kinds: Sequence[str], seconds: float) -> Job | None:

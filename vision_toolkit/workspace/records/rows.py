@@ -7,16 +7,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, Table, func, select, update
+from sqlalchemy import Connection, Row, Select, Table, Update, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from vision_toolkit.workspace.lifecycle import DatasetState, JobState, ModelState, PackageState, TrialState
 from vision_toolkit.workspace.records.tables import PROJECTS
 from vision_toolkit.workspace.values import DatasetRecord, Job, ModelRecord, Package, Project, Trial
 
-__all__ = ["by", "count", "insert", "moment", "new_id", "next_version", "now", "one", "page", "set_if", "value"]
+__all__ = [
+    "by", "count", "insert", "known", "moment", "new_id", "next_version", "now", "one", "page", "set_if", "value",
+]  # fmt: skip
 
 T = TypeVar("T")
 _STATES: dict[type, type] = {
@@ -60,6 +63,23 @@ def one(connection: Connection, kind: type[T], query: Select[Any]) -> T | None:
     return None if row is None else value(kind, row)
 
 
+def known(connection: Connection, kind: type[T], table: Table, **cells: Any) -> T | None:
+    """Return the first row that has these cells as a value, or None.
+
+    The statement is made once for a table and its columns: most of what a look-up takes is making it.
+    """
+    row = connection.execute(_having(table, *cells), cells).first()
+    return None if row is None else value(kind, row)
+
+
+@cache
+def _having(table: Table, *names: str) -> Select[Any]:
+    query = select(table)
+    for name in names:
+        query = query.where(table.c[name] == bindparam(name))
+    return query.limit(1)
+
+
 def page(
     connection: Connection, kind: type[T], table: Table, query: Select[Any], after: int, most: int
 ) -> tuple[list[T], int | None]:
@@ -71,19 +91,31 @@ def page(
 
 def insert(connection: Connection, table: Table, values: Mapping[str, Any], *, unless: str | None = None) -> bool:
     """Add a row; return False, and add none, if ``unless`` names a unique column whose value is there already."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**values)
+    statement = _insertion(table, connection.dialect.name, unless)
+    return connection.execute(statement, dict(values)).first() is not None
+
+
+@cache
+def _insertion(table: Table, dialect: str, unless: str | None) -> Any:
+    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     if unless is not None:
         statement = statement.on_conflict_do_nothing(index_elements=unless.split(","))
-    return connection.execute(statement.returning(*table.primary_key)).first() is not None
+    return statement.returning(*table.primary_key)
 
 
 def set_if(connection: Connection, table: Table, id: str, changes: Mapping[str, Any], **known: Any) -> bool:
     """Change a row if it is still as known; return whether it was."""
-    statement = update(table).where(table.c.id == id).values(**changes)
-    for name, expected in known.items():
-        statement = statement.where(table.c[name] == expected)
-    return connection.execute(statement).rowcount == 1
+    statement = _change(table, tuple(changes), tuple(known))
+    cells = {f"new_{name}": cell for name, cell in changes.items()} | {"known_id": id}
+    return connection.execute(statement, cells | {f"known_{n}": cell for n, cell in known.items()}).rowcount == 1
+
+
+@cache
+def _change(table: Table, changes: tuple[str, ...], known: tuple[str, ...]) -> Update:
+    statement = update(table).values({name: bindparam(f"new_{name}", type_=table.c[name].type) for name in changes})
+    for name in ("id", *known):
+        statement = statement.where(table.c[name] == bindparam(f"known_{name}"))
+    return statement
 
 
 def by(table: Table, **known: Any) -> Select[Any]:
@@ -96,11 +128,9 @@ def by(table: Table, **known: Any) -> Select[Any]:
 
 def next_version(connection: Connection, project: str) -> int:
     """Return a project's next version, and count it up."""
-    found = connection.execute(select(PROJECTS.c.next_version).where(PROJECTS.c.id == project)).scalar_one()
-    connection.execute(
-        update(PROJECTS).where(PROJECTS.c.id == project).values(next_version=PROJECTS.c.next_version + 1)
-    )
-    return int(found)
+    counted = PROJECTS.c.next_version + 1
+    statement = update(PROJECTS).where(PROJECTS.c.id == project).values(next_version=counted)
+    return int(connection.execute(statement.returning(PROJECTS.c.next_version)).scalar_one()) - 1
 
 
 def count(connection: Connection, query: Select[Any]) -> int:

@@ -6,40 +6,48 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select
 
 from vision_toolkit.core.errors import Conflict
-from vision_toolkit.workspace.records.rows import insert, now
+from vision_toolkit.workspace.records.rows import now
 from vision_toolkit.workspace.records.tables import TOKENS
 
-__all__ = ["keep", "take"]
+__all__ = ["keep", "sweep", "take"]
+
+_KNOWN = select(TOKENS).where(TOKENS.c.scope == bindparam("scope"), TOKENS.c.token == bindparam("token"))
+_KEPT = TOKENS.insert()
 
 
-def take(connection: Connection, scope: str, token: str, request: str, seconds: float) -> tuple[bool, Any]:
+def take(connection: Connection, scope: str, token: str, request: str) -> tuple[bool, Any]:
     """Take a token: (True, None) for the first who comes, (False, the first answer) for the same request again.
 
-    While the first is still at it, the second waits here: for SQLite's only writer, or for PostgreSQL's unique index.
+    While the first is still at it, the second waits before this: there is one writer at a time.
 
     Raises
     ------
     Conflict
         if the token was used for another request.
     """
-    connection.execute(delete(TOKENS).where(TOKENS.c.expires < now()))
-    row = {"scope": scope, "token": token, "request": request, "answer": None, "expires": now() + seconds}
-    if insert(connection, TOKENS, row, unless="scope,token"):
+    known = connection.execute(_KNOWN, {"scope": scope, "token": token}).first()
+    if known is None:
         return True, None
-    known = connection.execute(select(TOKENS).where(TOKENS.c.scope == scope, TOKENS.c.token == token)).one()
+    if known.expires < now():
+        connection.execute(delete(TOKENS).where(TOKENS.c.scope == scope, TOKENS.c.token == token))
+        return True, None
     if known.request != request:
         raise Conflict("This client token was used with other parameters less than some hours ago; use a new one.")
     return False, json.loads(known.answer, object_hook=_decoded)
 
 
-def keep(connection: Connection, scope: str, token: str, answer: Any) -> None:
-    """Keep the answer that a repetition gets."""
-    text = json.dumps(answer, default=_encoded)
-    statement = update(TOKENS).where(TOKENS.c.scope == scope, TOKENS.c.token == token)
-    connection.execute(statement.values(answer=text))
+def keep(connection: Connection, scope: str, token: str, request: str, answer: Any, seconds: float) -> None:
+    """Keep the answer that a repetition gets for some seconds."""
+    row = {"scope": scope, "token": token, "request": request, "expires": now() + seconds}
+    connection.execute(_KEPT, row | {"answer": json.dumps(answer, default=_encoded)})
+
+
+def sweep(connection: Connection) -> None:
+    """Remove what is kept no longer."""
+    connection.execute(delete(TOKENS).where(TOKENS.c.expires < now()))
 
 
 def _encoded(value: object) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
+import pickle
+import signal
+import subprocess
+import sys
 import threading
-from multiprocessing.connection import Connection as Pipe
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vision_toolkit.workspace.jobs import run_job
 from vision_toolkit.workspace.records import queue
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Processes"]
 
-_HERE = ("start model", "stop model")
+_LOCAL = ("start model", "stop model")
+_PROGRAM = "import sys; sys.path[:] = {!r}; from vision_toolkit.workspace.runners.process import main; main()"
 
 
 class Processes(Threads):
@@ -29,29 +32,35 @@ class Processes(Threads):
 
         To start and to stop a model is the business of the process that answers with it.
         """
-        if job.kind in _HERE:
+        if job.kind in _LOCAL:
             run_job(self.workspace, job)
             return
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        child = context.Process(target=_child, args=(self.workspace.options, job, theirs), daemon=True)
-        child.start()
-        theirs.close()
-        while child.is_alive() and not self._closed:
-            child.join(0.1)
-        ours.close()  # if it lives still, it ends now
-        child.join()
+        # Not multiprocessing: that would run the user's own program again in each child.
+        child = subprocess.Popen([sys.executable, "-c", _PROGRAM.format(sys.path)], stdin=subprocess.PIPE)
+        assert child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it is gone already
+            child.stdin.write(pickle.dumps((self.workspace.options, job)))
+            child.stdin.flush()
+        while not self._closed:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(0.1)
+                break
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()  # if it lives still, it ends now
+        child.wait()
         with self.workspace.records.change() as connection:
             queue.let_go(connection, job, died=not self._closed)
 
 
-def _child(options: dict[str, Any], job: Job, pipe: Pipe) -> None:
-    """Do a job, and end with the parent: its end of the pipe closes whatever it dies of."""
+def main() -> None:
+    """Do a job that stands on standard input, and end with the parent: it closes whatever that dies of."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which hears Ctrl-C too, says what is to be done
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    options, job = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the parent
 
     def watch() -> None:
-        with contextlib.suppress(EOFError, OSError):
-            pipe.recv()
+        while os.read(0, 1):
+            pass
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -65,6 +65,8 @@ class Threads:
                     continue
             except VisionError as error:  # a database that is away: look again later
                 _LOG.warning("%s", error)
+            except Exception:  # noqa: BLE001 - whatever it was, later jobs must not stand still
+                _LOG.exception("A job was left by an error that nobody expected.")
             with self._wake:
                 if self._rung == heard and not self._closed:
                     self._wake.wait(LOOKED_EVERY)
