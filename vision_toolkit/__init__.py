@@ -15,6 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vision_toolkit.app.client import teach_boto3
+    from vision_toolkit.app.server import serve
     from vision_toolkit.core.entry import Entry, Finding, Label, MaskRef, Region, Tag
     from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound, Unsupported, VisionError
     from vision_toolkit.core.mask import Mask
@@ -84,6 +86,8 @@ __all__ = [
     "plan_repair",
     "read_dataset",
     "read_splits",
+    "serve",
+    "teach_boto3",
     "train",
     "train_test_split",
     "write_dataset",
@@ -130,6 +134,8 @@ _NAMES = {
     "plan_repair": "vision_toolkit.data.repair:plan_repair",
     "read_dataset": "vision_toolkit.data.convert:read_dataset",
     "read_splits": "vision_toolkit.data.convert:read_splits",
+    "serve": "vision_toolkit.app.server:serve",
+    "teach_boto3": "vision_toolkit.app.client:teach_boto3",
     "train": "vision_toolkit.models.train:train",
     "train_test_split": "vision_toolkit.curation.split:train_test_split",
     "write_dataset": "vision_toolkit.data.convert:write_dataset",

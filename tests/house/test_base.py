@@ -35,6 +35,10 @@ with vt.Workspace(sys.argv[2] + "/workspace", run="inline") as workspace:
     client.create_project(ProjectName="parts")
     client.create_dataset(ProjectName="parts", DatasetType="train")
     assert client.describe_project(ProjectName="parts")["ProjectDescription"]["Datasets"][0]["DatasetType"] == "train"
+with vt.serve(sys.argv[2] + "/workspace") as server:
+    import urllib.request
+    with urllib.request.urlopen(server.url + "/2020-11-20/projects") as answer:
+        assert b'"parts"' in answer.read()
 page = write_report(model, evaluation, test, sys.argv[2], worst=2, best=1)
 assert not BLOCKED & {name.partition(".")[0] for name in sys.modules if sys.modules[name] is not None}
 print(evaluation.n, page.name, model.info["backbone"]["pretrained"])

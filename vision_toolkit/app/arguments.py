@@ -26,7 +26,8 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
 
     Examples
     --------
-    >>> names = "check repair convert diff stats curate put split train evaluate predict card demo".split()
+    >>> data, models = "check repair convert diff stats curate put split", "train evaluate predict card demo"
+    >>> names = f"{data} {models} serve keys aws_model".split()
     >>> parser = build_parser(**dict.fromkeys(names, lambda options: 0))
     >>> parser.parse_args(["split", "board", "--test-size", "20"]).test_size
     20
@@ -43,7 +44,7 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=text, description=text)
-        one.set_defaults(run=runs[name], parser=one)
+        one.set_defaults(run=runs[name.replace("-", "_")], parser=one)
         one.add_argument("--json", action="store_true", help="print JSON for programs, and no progress")
         return one
 
@@ -117,6 +118,8 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
     one.add_argument("--out", default="out", metavar="DIR", help="where to write (default out); replaces an older demo")
     _add_recipe(one)
     _add_threads(one)
+
+    _add_service_commands(command)
     return parser
 
 
@@ -226,6 +229,49 @@ def _add_bucket_commands(command: Callable[[str, str], argparse.ArgumentParser])
     )
     _add_most(one, "files shown that were refused (default 5; with --json all)")
     one.add_argument("--overwrite", action="store_true", help="replace what is there and differs")
+
+
+def _add_service_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add the commands in ``service_commands``."""
+    one = command("serve", "Offer a workspace over HTTP, to unmodified programs of Amazon Lookout for Vision.")
+    _add_workspace(one)
+    one.add_argument("--host", default="127.0.0.1", metavar="H", help="address to listen on (default 127.0.0.1)")
+    one.add_argument("--port", type=_whole(0), default=8000, metavar="P", help="port (default 8000; 0: a free one)")
+    one.add_argument(
+        "--s3",
+        choices=("folders", "s3"),
+        help="where s3://BUCKET/KEY is: a file of the workspace (folders; default), or a real S3 or a compatible store",
+    )
+    one.add_argument("--database", metavar="URL", help="where the records are: postgresql://... (default: a file)")
+    one.add_argument("--weights", metavar="W", help="of the network of trainings: auto, hub, a timm network, none")
+    one.add_argument("--preset", choices=("fast", "balanced", "best"), help="of trainings (default balanced)")
+    one.add_argument("--no-limits", action="store_true", help="do not enforce the quotas that Lookout published")
+    one.add_argument("--region", metavar="R", help="in the names that are given (default us-east-1)")
+    one.add_argument("--certificate", metavar="FILE", help="serve https with this certificate (PEM)")
+    one.add_argument("--private-key", metavar="FILE", help="and its key (PEM)")
+    one.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="further name for a server on loopback"
+    )
+    _add_threads(one)
+
+    one = command("keys", "Make, list or take back the access keys of a workspace; with the first, all must sign.")
+    one.add_argument("action", choices=("create", "list", "revoke"), help="what to do")
+    one.add_argument("id", nargs="?", help="which key to revoke")
+    _add_workspace(one)
+    one.add_argument("--note", default="", metavar="TEXT", help="whose a new key is")
+    one.add_argument("--read-only", action="store_true", help="a new key may only look")
+
+    one = command("aws-model", "Teach today's boto3 and AWS command line the service, which they no longer know.")
+    one.add_argument("action", choices=("install", "print"), help="write it where they look, or print service-2.json")
+    one.add_argument(
+        "--models", default="~/.aws/models", metavar="DIR", help="where to install (default ~/.aws/models)"
+    )
+
+
+def _add_workspace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workspace", default="workspace", metavar="DIR", help="folder of the workspace (default workspace)"
+    )
 
 
 def _add_data(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:

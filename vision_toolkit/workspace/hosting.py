@@ -92,16 +92,34 @@ class Hosts:
                     f"The image is {facts.width} x {facts.height} pixels; the model was trained with images of "
                     f"{size[0]} x {size[1]}."
                 )
+        return self.judge(model, image)
+
+    def judge(self, model: ModelRecord, image: bytes) -> Prediction:
+        """Predict an image that has been looked at."""
         return self.load(model).predict(image)
+
+    def prove(self, model: ModelRecord) -> None:
+        """See that a model can be loaded and answers.
+
+        Raises
+        ------
+        Failed, Invalid
+            if it cannot.
+        """
+        size = model.facts.get("size") or [64, 64]
+        self.load(model).predict(np.zeros((size[1], size[0], 3), np.uint8))
+
+    def close(self) -> None:
+        """Let go of all."""
+        with self._lock:
+            self._loaded.clear()
 
 
 def start(work: Work) -> None:
     """Prove that a model can be loaded and answers; then it is hosted."""
     model = _model(work)
     work.tell(0.2, "loading the model")
-    loaded = work.workspace.hosts.load(model)
-    size = model.facts.get("size") or [64, 64]
-    loaded.predict(np.zeros((size[1], size[0], 3), np.uint8))
+    work.workspace.hosts.prove(model)
     with work.finish() as connection:
         _move(connection, model, "finish", HOSTED)
 

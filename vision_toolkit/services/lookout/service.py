@@ -10,9 +10,9 @@ from vision_toolkit.core.settings import Settings
 from vision_toolkit.services.lookout.datasets import Datasets
 from vision_toolkit.services.lookout.errors import Exceptions
 from vision_toolkit.services.lookout.extras import WAITERS, Extras
-from vision_toolkit.services.lookout.local import Local
 from vision_toolkit.services.lookout.models import Models
 from vision_toolkit.services.lookout.packages import Packages
+from vision_toolkit.services.lookout.passing import Passing
 from vision_toolkit.services.lookout.work import Work
 from vision_toolkit.services.operation import Once
 from vision_toolkit.services.paging import Pages, Paginator
@@ -60,7 +60,7 @@ class LookoutVision(Datasets, Models, Packages, Extras):
         if isinstance(workspace, str | os.PathLike):
             workspace = Workspace(workspace, run=True)
         if isinstance(workspace, Workspace):
-            work, region = work or Local(workspace), region or workspace.settings.region
+            work, region = work or Passing(workspace), region or workspace.settings.region
         if work is None:
             raise TypeError(f"Without work= it takes a Workspace or its folder; {workspace!r} was given.")
         super().__init__(workspace, work)

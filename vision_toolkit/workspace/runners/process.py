@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Processes"]
 
+_LOCAL = ("start model", "stop model")
 _PROGRAM = "import sys; sys.path[:] = {!r}; from vision_toolkit.workspace.runners.process import main; main()"
 
 
@@ -30,7 +31,13 @@ class Processes(Threads):
     """Do jobs as :class:`Threads` does, each in a child that ends when this process does."""
 
     def do(self, job: Job) -> None:
-        """Do one job in a child; if the child is killed, let go of the job, so that it is begun again at once."""
+        """Do one job in a child; if the child is killed, let go of the job, so that it is begun again at once.
+
+        To start and to stop a model is the business of the process that answers with it.
+        """
+        if job.kind in _LOCAL:
+            run_job(self.workspace, job)
+            return
         # Not multiprocessing: that would run the user's own program again in each child.
         child = subprocess.Popen([sys.executable, "-c", _PROGRAM.format(sys.path)], stdin=subprocess.PIPE)
         assert child.stdin is not None
