@@ -461,7 +461,7 @@ def test_a_stroke_costs_what_it_touches(opened: Any, tmp_path: Path, side: int) 
     sent = page.page.evaluate("line.sent.filter((m) => m.type === 'acts').at(-1).acts[0].box")
     assert sent[2] < 130
     assert sent[3] < 50, "the box of the stroke, however large the image"
-    assert np.array_equal(MaskPainter(page.painter._copy._manifest, TYPES).mask().ids, page.painter.mask().ids)
+    assert np.array_equal(MaskPainter(page.painter.manifest, TYPES).mask().ids, page.painter.mask().ids)
 
 
 def test_thirty_masks_in_one_session(opened: Any, tmp_path: Path) -> None:

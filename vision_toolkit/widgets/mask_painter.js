@@ -15,6 +15,8 @@ export class Doc extends Connection {
     this.queue = Promise.resolve(); // acts in order, although packing takes a moment
     this.packing = 0;
     this.changed = new Set(); // told (item, box) when pixels changed
+    this.unsure = []; // strokes that the kernel has not confirmed
+    this.arriving = Promise.resolve(); // images that are being unpacked
   }
 
   get ready() {
@@ -30,7 +32,8 @@ export class Doc extends Connection {
   }
 
   needed() {
-    const items = [this.current, this.current + 1, this.current - 1, ...this.pending.map((act) => act.item)];
+    const near = this.setup.done ? [] : [this.current + 1, this.current - 1]; // within a review there is one image
+    const items = [this.current, ...near, ...this.pending.map((act) => act.item)];
     return [...new Set(items)].filter((item) => item >= 0 && item < this.plan.total);
   }
 
@@ -49,24 +52,44 @@ export class Doc extends Connection {
     const first = this.plan === null;
     this.plan = plan;
     this.acknowledge(plan);
-    if ((first || plan.page === null) && plan.current !== this.current) this.current = plan.current;
+    const going = this.pending.some(({ action }) => action === "go");
+    if ((first || plan.page === null) && !going && plan.current !== this.current) this.current = plan.current;
     this.refresh();
   }
 
-  /** Take what Python painted; strokes made meanwhile come after it, as the kernel will see them. */
-  takePatch({ item, box, op }, bytes) {
+  takeImage(content, buffers) {
+    const taken = super.takeImage(content, buffers);
+    this.arriving = Promise.allSettled([this.arriving, taken]);
+    return taken;
+  }
+
+  confirm(acked) {
+    super.confirm(acked);
+    this.unsure = this.unsure.filter(({ seq }) => seq > this.acked);
+  }
+
+  /** Take what Python or another page painted. Strokes that are not confirmed come after it, as the kernel will see them. */
+  takePatch({ item, box, op, from }, bytes) {
+    if (from === this.page) return;
+    const { arriving } = this;
+    const later = this.unsure.filter((one) => one.item === item);
     this.queue = this.queue.then(async () => {
+      await arriving;
       const painting = this.images.get(item)?.painting;
       if (!painting) return;
       const pixels = await inflated(bytes);
       if (op === "undo") painting.redos.push(...painting.undos.splice(-1));
       else if (op === "redo") painting.undos.push(...painting.redos.splice(-1));
-      else {
+      else if (op === "paint") {
         painting.undos.push({ box, before: painting.crop(box), after: pixels });
         painting.redos = [];
       }
-      painting.paste(box, pixels);
+      painting.pasteOther(box, pixels);
       for (const told of this.changed) told(item, box);
+      for (const one of new Set([...later, ...this.unsure.filter((act) => act.item === item)])) {
+        painting.paste(one.box, one.pixels);
+        for (const told of this.changed) told(item, one.box);
+      }
       this.tell();
     });
   }
@@ -87,7 +110,13 @@ export class Doc extends Connection {
 
   stroke(item, op, box, pixels) {
     for (const told of this.changed) told(item, box);
-    this.later(async () => this.act("stroke", item, { op, box, bytes: await deflated(pixels) }));
+    const one = { seq: Infinity, item, box, pixels };
+    this.unsure.push(one);
+    this.later(async () => {
+      const bytes = await deflated(pixels);
+      one.seq = this.seq + 1;
+      this.act("stroke", item, { op, box, bytes });
+    });
   }
 
   step(op) {
@@ -96,6 +125,13 @@ export class Doc extends Connection {
     if (!done) return this.say(`There is nothing to ${op} on this image.`, true);
     this.said = { text: op === "undo" ? "Taken back." : "Done again.", bad: false };
     this.stroke(current, op, done.box, done.pixels);
+  }
+
+  /** Be at an image, which is the first thing that is said. */
+  jump(item) {
+    this.current = item;
+    if (this.setup.model) this.said = { text: "Press m to begin with what the model saw.", bad: false };
+    this.act("go", item);
   }
 
   go(item) {
@@ -130,6 +166,8 @@ const COMMANDS = {
   back: ["before", ["PageUp"], "the image before"], on: ["next", ["PageDown"], "the next image"],
   help: ["keys", ["h", "?"], "show or hide these keys"],
 };
+
+const LEAFING = ["normal", "back", "on"]; // a review has these itself
 
 class View extends Panel {
   constructor(doc, el) {
@@ -181,8 +219,10 @@ class View extends Panel {
     this.over.style.opacity = "0.55";
     const row = make("div", { parent: this.root, class: "vt-commands", role: "group", "aria-label": "commands" });
     this.commands = {};
+    this.doneButton(row);
+    const { model, done } = this.doc.setup;
     for (const [command, [text, keys, title]] of Object.entries(COMMANDS)) {
-      if (command === "start" && !this.doc.setup.model) continue;
+      if ((command === "start" && !model) || (done && LEAFING.includes(command))) continue;
       const button = this.button(row, `command ${command}`, text, keys.slice(0, 1));
       button.title = title;
       button.addEventListener("click", () => this.command(command));
@@ -453,6 +493,8 @@ class View extends Panel {
     this.over.classList.add("vt-sharp");
     this.root.dataset.zoom = zoom.toFixed(5);
     this.root.dataset.offset = `${left.toFixed(3)},${top.toFixed(3)}`;
+    const size = this.doc.painting ? [this.doc.painting.width, this.doc.painting.height] : [1, 1];
+    this.root.dataset.rect = [left, top, ...size.map((side) => side * zoom)].map((length) => length.toFixed(3)).join();
     this.drawCursor(this.pointer);
   }
 
@@ -551,7 +593,7 @@ class View extends Panel {
     const { shown, plan, current, painting } = doc;
     write(this.message, shown?.error ?? (shown ? "" : "Loading …"));
     write(this.title, `${shown?.title ?? ""}${painting ? `   ${painting.width} x ${painting.height}` : ""}`);
-    write(this.where, `${current + 1} of ${plan.total}, ${plan.painted} painted`);
+    write(this.where, doc.setup.done ? "" : `${current + 1} of ${plan.total}, ${plan.painted} painted`);
     this.types.forEach((button, at) => button.setAttribute("aria-pressed", String(this.type === at + 1)));
     const tool = this.held ? "pan" : this.tool;
     for (const [name, button] of Object.entries(this.tools)) button.setAttribute("aria-pressed", String(name === tool));
@@ -559,8 +601,8 @@ class View extends Panel {
     this.commands.undo.disabled = !painting?.undos.length;
     this.commands.redo.disabled = !painting?.redos.length;
     this.commands.hide.setAttribute("aria-pressed", String(this.over.hidden));
-    this.commands.back.disabled = current === 0;
-    this.commands.on.disabled = current + 1 >= plan.total;
+    if (this.commands.back) this.commands.back.disabled = current === 0;
+    if (this.commands.on) this.commands.on.disabled = current + 1 >= plan.total;
     this.drawStatus(plan.told);
     root.dataset.item = String(current);
     root.dataset.tool = tool;
