@@ -58,8 +58,13 @@ export class Doc extends Connection {
     return open.filter((number) => boxes[number]).map((number) => ({ ...boxes[number], number }));
   }
 
+  jump(item) {
+    this.act("go", item);
+  }
+
   needed() {
     const { current } = this;
+    if (this.setup.done) return [current]; // within a review there is one image
     return [current, current + 1, current + 2, current - 1].filter((item) => item >= 0 && item < this.total);
   }
 
@@ -79,6 +84,7 @@ const COMMANDS = {
   larger: ["enlarge", "enlarge; Ctrl and the wheel too, at the pointer"], smaller: ["reduce", "reduce"], reset: ["fit", "the whole image"],
   help: ["keys", "show or hide these keys"],
 };
+const LEAFING = ["before", "after", "copy"]; // a review has an order of its own
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const CURSORS = { nw: "nwse-resize", se: "nwse-resize", ne: "nesw-resize", sw: "nesw-resize", n: "ns-resize", s: "ns-resize", e: "ew-resize", w: "ew-resize" };
 const count = (n) => `${n.toLocaleString("en")} box${n === 1 ? "" : "es"}`;
@@ -119,7 +125,9 @@ class View extends Panel {
     }
     const row = make("div", { parent: this.root, class: "vt-commands", role: "group", "aria-label": "commands" });
     this.commands = new Map();
+    this.doneButton(row);
     for (const [command, keys] of Object.entries(commands)) {
+      if (this.doc.setup.done && LEAFING.includes(command)) continue;
       const [text, title] = COMMANDS[command];
       const button = this.button(row, `command ${command}`, text, keys.slice(0, 1));
       button.title = title;
@@ -500,7 +508,7 @@ class View extends Panel {
       undo: state && state.past.length + state.earlier > 0, redo: state && state.future.length + state.later > 0,
       before: current > 0, after: current + 1 < doc.total, copy: current > 0, accept: doc.suggestions(current).length > 0,
     };
-    for (const [command, on] of Object.entries(can)) this.commands.get(command).disabled = !on;
+    for (const [command, on] of Object.entries(can)) if (this.commands.has(command)) this.commands.get(command).disabled = !on;
     this.paint();
     const odd = doc.suggested.get(current)?.odd;
     this.drawStatus(odd ? [odd] : []);

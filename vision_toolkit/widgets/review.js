@@ -19,6 +19,8 @@ export class Doc extends Connection {
     this.list = new Uint32Array(0);
     this.place = 0;
     this.isOpen = false;
+    this.tools = new Map(); // what mends pictures, once it was opened
+    this.tool = null; // which one is shown in place of this
     this.costs = { ...this.setup.costs };
   }
 
@@ -34,6 +36,9 @@ export class Doc extends Connection {
     if (content.type === "board") this.takeBoard(content, buffers.map(bytesOf));
     else if (content.type === "news") this.takeNews(content);
     else if (content.type === "said") this.say(content.text, true);
+    else if (content.type === "inner") this.tools.get(content.tool)?.hear(content.content, buffers);
+    else if (content.type === "mended") this.takeMended(content);
+    else if (content.type === "tool" && content.page === this.page) this.takeTool(content);
   }
 
   takeBoard({ page, start, total, types }, numbers) {
@@ -64,6 +69,42 @@ export class Doc extends Connection {
     } else if (first) this.relist();
     if (first && !this.list.length && this.show === "wrong") this.filter("all");
     this.refresh();
+  }
+
+  // --- what mends a picture
+
+  async takeTool({ tool, item, ...parts }) {
+    try {
+      if (!this.tools.has(tool)) this.tools.set(tool, new Inner(this, tool, parts));
+      await this.tools.get(tool).opened;
+    } catch (error) {
+      this.tools.delete(tool);
+      return this.say(`This cannot be opened here: ${error.message}`, true);
+    }
+    this.tools.get(tool).go(item);
+    this.tool = tool;
+    this.said = { text: "", bad: false };
+    this.tell();
+  }
+
+  /** Go on at the same image, as it is now. */
+  shut() {
+    this.tool = null;
+    this.refresh();
+  }
+
+  takeMended({ item, painted }) {
+    this.board?.painted.set(painted, item * painted.length);
+    const key = largeKey(item);
+    if (this.images.has(key)) release(this.images.get(key));
+    this.images.delete(key);
+    this.asked.delete(key);
+    this.refresh();
+  }
+
+  close() {
+    for (const tool of this.tools.values()) tool.close?.();
+    super.close();
   }
 
   // --- what is shown
@@ -112,6 +153,7 @@ export class Doc extends Connection {
   }
 
   needed() {
+    if (this.tool) return [];
     const { start, items } = this.page24;
     const wanted = [...items, ...this.list.slice(start + TILES, start + TILES + 8)];
     if (!this.isOpen || this.current === null) return wanted;
@@ -157,6 +199,8 @@ const COMMANDS = {
   normal: ["normal", ["n", "1"], "the image is normal"], anomaly: ["anomaly", ["a", "2"], "the image is an anomaly"],
   flip: ["flip", ["x"], "turn its label round"], accept: ["right as it is", ["y"], "somebody looked: the label is right"],
   flag: ["flag", ["f", "!"], "mark it for a second look"], undo: ["undo", ["u", "Backspace"], "take back the last act (Ctrl+Z too)"],
+  paint: ["paint", ["p"], "paint its mask, beginning with what the model saw"],
+  boxes: ["boxes", ["r"], "draw boxes on it, beginning with what the model saw"],
   look: ["look closely", ["Enter", "l"], "large, and back"], zoom: ["enlarge", ["z", "+"], "enlarge under the pointer, when large"],
   layer: ["layer", ["o"], "heat map, mask, or the image only"], help: ["keys", ["h", "?"], "show or hide these keys"],
 };
@@ -168,6 +212,25 @@ const MOVES = {
 class View extends Panel {
   constructor(doc, el) {
     super(doc, el, { name: "vt-review", label: "Review verdicts", role: "review tool" });
+    this.place = make("div", { parent: el }); // where what mends a picture is shown
+    this.drawTool();
+  }
+
+  close() {
+    this.unshow?.();
+    this.place.remove();
+    super.close();
+  }
+
+  /** Show what mends a picture in place of this; the keys go where they went before. */
+  drawTool() {
+    const { tool, tools } = this.doc;
+    if (!this.place || (this.shown ?? null) === tool) return;
+    this.unshow?.();
+    this.shown = tool;
+    this.root.hidden = tool !== null;
+    this.unshow = tool === null ? null : tools.get(tool).show(this.place);
+    if (tool === null) this.root.focus({ preventScroll: true });
   }
 
   // --- building
@@ -377,7 +440,10 @@ class View extends Panel {
     } else if (item === null) doc.say("There is no image here.", true);
     else if (command === "look") this.open(!doc.isOpen);
     else if (command === "zoom") doc.isOpen ? this.zoom.toggle() : this.open(true);
-    else if (command === "flag") doc.act("flag", item, { on: !(doc.board.state[item] & FLAGGED) });
+    else if (command === "paint" || command === "boxes") {
+      doc.said = { text: "Opening …", bad: false };
+      doc.act("open", item, { tool: command });
+    } else if (command === "flag") doc.act("flag", item, { on: !(doc.board.state[item] & FLAGGED) });
     else this.judge(command, item);
   }
 
@@ -420,6 +486,7 @@ class View extends Panel {
 
   draw() {
     const { doc } = this;
+    this.drawTool();
     this.drawSaved(doc.news);
     this.grid.hidden = !doc.ready || doc.isOpen;
     this.large.hidden = !doc.ready || !doc.isOpen;

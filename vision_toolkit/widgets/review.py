@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,12 @@ from vision_toolkit.metrics.thresholds import Rule, choose_threshold
 from vision_toolkit.models.model import Model, load
 from vision_toolkit.models.progress import Progress, told
 from vision_toolkit.widgets import wire
+from vision_toolkit.widgets.box_labeler import BoxLabeler
 from vision_toolkit.widgets.label_queue import distinct
 from vision_toolkit.widgets.looks import Looks
-from vision_toolkit.widgets.page import PageWidget, module, style
+from vision_toolkit.widgets.mask_painter import MaskPainter
+from vision_toolkit.widgets.mending import Mending, open_copy
+from vision_toolkit.widgets.page import Carry, PageWidget, module, style
 from vision_toolkit.widgets.pictures import Pictures, Shown, contact_png
 from vision_toolkit.widgets.verdicts import NONE, TICKS, TRUTH, from_evaluation, from_model, tick_of
 
@@ -50,8 +54,9 @@ class Review(PageWidget):
     Show it as the last line of a cell. The slider moves the threshold; counts, F1, precision, recall and cost follow at
     once, for any number of images. Below are the images themselves, wrong verdicts first, the surest ahead. Arrows
     move, Enter looks closely, ``n`` and ``a`` say normal and anomaly, ``x`` turns a label round, ``y`` says that it is
-    right, ``u`` takes back, ``h`` shows all keys. Labels are appended to ``file`` at once, as
-    :class:`~vision_toolkit.Labeler` does; the manifest itself is never touched.
+    right, ``u`` takes back, ``p`` paints its mask and ``r`` draws boxes, both beginning with what the model saw;
+    ``h`` shows all keys. Labels are appended to ``file`` at once, as :class:`~vision_toolkit.Labeler` does; masks and
+    boxes go to ``NAME-mended.manifest`` beside it. The manifest itself is never touched.
 
     Parameters
     ----------
@@ -77,6 +82,9 @@ class Review(PageWidget):
     export
         where the button writes the corrected manifest. None: ``NAME-corrected.manifest`` beside ``file``, or
         ``corrected.manifest``.
+    types
+        anomaly types to paint and to box, names or names and colours. None: those of the manifest and of the model; if
+        there are none, ``"defect"``.
     side
         longer side of an image that is looked at closely, in pixels, 64 to 4096.
     progress
@@ -104,7 +112,7 @@ class Review(PageWidget):
     1
     """
 
-    _esm = module("board.js", "review.js")
+    _esm = module("board.js", "inner.js", "review.js")
     _css = style("review.css")
     n_changed = traitlets.Int(0).tag(sync=True)
 
@@ -120,6 +128,7 @@ class Review(PageWidget):
         reject: float = 1.0,
         prevalence: float | None = None,
         export: str | os.PathLike[str] | None = None,
+        types: Mapping[str, str] | Sequence[str] | None = None,
         side: int = 1024,
         progress: Progress | bool | None = None,
     ) -> None:
@@ -139,30 +148,33 @@ class Review(PageWidget):
         self._folder: Path | None = None
         if isinstance(model, str | os.PathLike):
             self._folder, model = local_path(model).absolute(), load(model)
-        entries = distinct(manifest)
+        given = distinct(manifest)
+        self.label_log = LabelLog(file)
+        copy = open_copy(manifest if len(given) == len(manifest) else Manifest(given), self.label_log.path)
+        entries = [copy.entry(entry.source) for entry in given]
         self.model: Model | None = None
         if isinstance(model, Evaluation):
-            self._verdicts = from_evaluation(model, entries)
+            self._verdicts = from_evaluation(model, entries, types=tuple(types or ()))
             own = 0.5 if math.isnan(model.threshold) else model.threshold
         elif all(hasattr(model, name) for name in ("predict_all", "threshold", "at")):
             self.model, own = model, model.threshold
             with told(progress, delay=5.0) as tell:
-                self._verdicts = from_model(model, entries, tell)
+                self._verdicts = from_model(model, entries, tell, types=tuple(types or ()))
         else:
             raise Invalid(
                 "Review takes a model (vt.train makes one), the folder of one, or an evaluation; "
                 f"a {type(model).__name__} was given."
             )
         self._given = manifest
-        self._entries = entries
+        self._entries = entries  # with the masks and boxes that they have by now; the looks and verdicts see them too
         self._items = {entry.source: item for item, entry in enumerate(entries)}
         self.annotator = annotator or ""
-        self.label_log = LabelLog(file)
+        self._mending = Mending(copy, types=types, known=self._verdicts.types, model=self.model)
         self._export = self._where(export)
         self._written = False
         self._touched: list[int] = []  # whose state the pages do not know yet
         self._done = ""  # what to say to them
-        self._before = np.array([TRUTH[entry.label] for entry in entries], np.uint8)
+        self._before = np.array([TRUTH[entry.label] for entry in given], np.uint8)
         self._state = np.array([self._state_of(item) for item in range(len(entries))], np.uint8)
         self._own = self._tick = tick_of(own)
         self._looks = Looks(self._verdicts, self.model, side=side)
@@ -292,6 +304,16 @@ class Review(PageWidget):
         self._tell()
         return found
 
+    @property
+    def painter(self) -> MaskPainter:
+        """Return what paints the masks of these images; shown in a cell of its own it works on the same masks."""
+        return self._mending.painter(self._carrier)
+
+    @property
+    def box_labeler(self) -> BoxLabeler:
+        """Return what draws boxes on these images."""
+        return self._mending.box_labeler(self._carrier)
+
     def _where(self, export: str | os.PathLike[str] | None) -> Path:
         if export is not None:
             return local_path(export)
@@ -385,13 +407,20 @@ class Review(PageWidget):
 
     @property
     def manifest(self) -> Manifest:
-        """Return the manifest with the labels of all annotators in it; everything else of each line stays.
+        """Return the manifest with what was painted and boxed, and the labels of all annotators; all else stays.
 
-        Where annotators disagree, its line stays as it was. See
-        :meth:`~vision_toolkit.data.label_log.LabelLog.apply`.
+        Where annotators disagree, its label stays as it was. See
+        :meth:`~vision_toolkit.data.label_log.LabelLog.apply`. A normal image has no mask that was painted here.
         """
         self.label_log.refresh()
-        return self.label_log.apply(self._given)
+        given = {entry.source: entry for entry in self._given}
+        return self.label_log.apply(self._given.edit(self._mending.mended)).edit(
+            lambda entry: (
+                replace(entry, mask=mask)
+                if entry.label is Label.NORMAL and (mask := given[entry.source].mask) != entry.mask
+                else entry
+            )
+        )
 
     def to_frame(self) -> DataFrame:
         """Return a pandas table, one row an image: source, given, label, score, verdict, outcome, flagged."""
@@ -425,7 +454,7 @@ class Review(PageWidget):
         """Return what is known of an image in one byte: label, 4 flagged, 8 changed, 16 looked at."""
         held = self.label_log.opinion(self._entries[item].source, self.annotator)
         before = int(self._before[item])
-        truth = before if held.label is None else TRUTH[held.label]
+        truth = TRUTH[self._entries[item].label if held.label is None else held.label]
         return truth | 4 * held.flagged | 8 * (truth != before) | 16 * (held.label is not None)
 
     def __repr__(self) -> str:
@@ -479,6 +508,8 @@ class Review(PageWidget):
             self._undo(id)
         elif act.item is None or act.item >= len(self._entries):
             raise NotFound(f"There is no image number {act.item}; there are {len(self._entries)}.")
+        elif act.action == "open":
+            self._open(str(act.value), act.item, page=id.rpartition("-")[0])
         elif act.action == "label":
             self._say(act.item, act.value, seconds=act.seconds, id=id)
         elif act.action == "flag":
@@ -489,6 +520,12 @@ class Review(PageWidget):
             raise Invalid(f"A review knows no act {act.action!r}.")
 
     def _take_other(self, message: wire.Message) -> None:
+        if isinstance(message, wire.Inner):
+            tool = self._mending.opened(message.tool)
+            if tool is None:
+                raise Invalid(f"No {message.tool!r} is open here; run the cell again.")
+            tool.hear(message.content, message.buffers)
+            return
         if isinstance(message, wire.At):
             self._tick = message.tick
         elif isinstance(message, wire.Choose):
@@ -500,6 +537,43 @@ class Review(PageWidget):
         else:
             super()._take_other(message)
         self._tell()
+
+    def _open(self, name: str, item: int, *, page: str) -> None:
+        """Give a page what it needs to show a tool in place of the review."""
+        if name not in ("paint", "boxes"):
+            raise Invalid(f"A review opens 'paint' or 'boxes'; {name!r} came.")
+        try:
+            tool: PageWidget = self.painter if name == "paint" else self.box_labeler
+        except VisionError as error:  # told once: asking again would not help
+            raise Invalid(str(error)) from error
+        self._post({"type": "tool", "page": page, "tool": name, "item": item} | tool.parts())
+
+    def _carrier(self, name: str) -> Carry:
+        def carry(said: dict[str, Any], buffers: Sequence[bytes]) -> None:
+            self._post({"type": "inner", "tool": name, "content": said}, buffers)
+            if said["type"] in ("plan", "sheet"):  # comes after whatever changed
+                self._take_up(name)
+
+        return carry
+
+    def _take_up(self, name: str) -> None:
+        """See what was mended; who painted on an image has seen an anomaly, whatever was said of it before."""
+        touched = dict.fromkeys(self._items[source] for source in self._mending.touched)
+        self._mending.touched.clear()
+        is_news = False
+        for item in touched:
+            entry = self._entries[item] = self._mending.copy.entry(self._entries[item].source)
+            self._verdicts.mended(item)
+            self._closer.forget(item)
+            before = int(self._state[item])
+            is_painted = name == "paint" and entry.mask is not None
+            if is_painted and self.label_log.opinion(entry.source, self.annotator).label is Label.NORMAL:
+                self._say(item, Label.ANOMALY)
+            self._touch(item)
+            is_news = is_news or before != int(self._state[item])
+            self._post({"type": "mended", "item": item, "painted": self._verdicts.painted[item].tolist()})
+        if is_news:
+            self._tell()
 
     def _tell(self, page: str | None = None, refused: Sequence[str] = ()) -> None:
         items, self._touched = list(dict.fromkeys(self._touched)), []
