@@ -508,3 +508,55 @@ def test_what_waited_goes_in_messages_that_a_notebook_lets_pass(opened: Any, ima
     }""")
     assert [count for count, _ in sent] == [59, 2, 1, 400]
     assert all(size < 10 * 2**20 for _, size in sent)
+
+
+def test_two_pages_paint_one_image_and_show_the_same(opened: Any, images: Manifest) -> None:
+    page = opened(MaskPainter(images, TYPES), height=900)
+    page.start()
+    page.page.evaluate("""() => {
+      const setup = { ...model.get('_setup'), id: 'other' };
+      module.default.render({ model: { ...model, get: () => setup }, el: document.getElementById('second') });
+    }""")
+    first, second = page.root, page.page.locator(".vt-painter").nth(1)
+    agree = """(want) => {
+      const [one, other] = [...document.querySelectorAll('.vt-painter')].map((root) => {
+        const over = root.querySelectorAll('.vt-stage canvas')[1];
+        const { data } = over.getContext('2d').getImageData(0, 0, over.width, over.height);
+        return root.dataset.pending === '0' && root.dataset.ready === '1' ? new Uint32Array(data.buffer) : null;
+      });
+      const seen = one && other && one.every((value, at) => value === other[at]) && one.filter((value) => value).length;
+      return want === undefined ? seen : seen === want;
+    }"""
+
+    kept = "() => [...document.querySelectorAll('.vt-painter')].every((root) => root.dataset.pending === '0')"
+
+    def paint(root: Any, key: str, *points: tuple[float, float]) -> None:
+        page.root = root
+        root.locator(".vt-stage").scroll_into_view_if_needed()
+        root.focus()
+        page.press(key)
+        page.drag(*points)
+
+    page.page.wait_for_function(agree, arg=0)
+    paint(first, "1", (20, 20), (100, 90))
+    page.page.wait_for_function(kept)
+    page.page.wait_for_function(agree, arg=int((page.painter.mask().ids > 0).sum()))
+    page.page.evaluate("line.hold = true")  # neither page knows of the other's stroke
+    paint(first, "2", (20, 90), (100, 20))
+    paint(second, "3", (20, 60), (100, 50))
+    paint(first, "1", (60, 10), (60, 110))
+    page.page.evaluate("release()")
+    page.page.wait_for_function(kept)
+    ids = page.painter.mask().ids
+    page.page.wait_for_function(agree, arg=int((ids > 0).sum()))
+    assert np.array_equal(page.shown(), ids)
+    assert [int(ids[y, x]) for x, y in ((30, 30), (80, 40), (30, 59), (60, 15))] == [1, 2, 3, 1]
+    assert ids[55, 60] == 1, "the last stroke wins"
+    page.root = second
+    second.focus()
+    page.press("u")
+    page.page.wait_for_function(kept)
+    page.page.wait_for_function(agree, arg=int((page.painter.mask().ids > 0).sum()))
+    assert not (page.painter.mask().ids == 3).any(), "each takes back its own"
+    assert page.painter.mask().ids[15, 60] == 1
+    assert np.array_equal(page.shown(), page.painter.mask().ids)

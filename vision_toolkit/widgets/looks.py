@@ -60,7 +60,7 @@ class Looks:
                 layers["mask"] = mask_layer(said.mask, side=self._side)
         if (entry.mask is not None and entry.types) or entry.regions:
             if entry.mask is None:
-                truth = Mask(np.zeros(made.original[::-1], np.uint8), (BACKGROUND,))
+                truth = Mask(np.zeros(made.original[::-1], np.uint8), (BACKGROUND, *self._verdicts.types))
             else:
                 truth = read_mask(entry.mask, size=made.original)
             layers["truth"] = outline_layer(truth, side=self._side, regions=entry.regions)
