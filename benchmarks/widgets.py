@@ -114,7 +114,7 @@ def slide(browser: Any, images: int) -> tuple[float, float, list[list[float]]]:
 
 STROKE = """async ([from, to]) => {
   const root = document.querySelector('.vt-painter'), stage = root.querySelector('.vt-stage');
-  const box = stage.getBoundingClientRect(), [left, top] = root.dataset.offset.split(',').map(Number);
+  const box = stage.getBoundingClientRect(), [left, top] = root.dataset.rect.split(',').map(Number);
   const zoom = Number(root.dataset.zoom), taken = [];
   const more = { pointerId: 7, pointerType: 'mouse', isPrimary: true, bubbles: true, cancelable: true };
   const send = (type, [x, y], buttons) => stage.dispatchEvent(new PointerEvent(type, { ...more,

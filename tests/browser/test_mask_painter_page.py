@@ -48,7 +48,7 @@ class Page(harness.WidgetPage):
         """Return where a pixel of the image is on the screen."""
         box = self.root.locator(".vt-stage").bounding_box()
         zoom = float(str(self.root.get_attribute("data-zoom")))
-        left, top = map(float, str(self.root.get_attribute("data-offset")).split(","))
+        left, top, *_ = map(float, str(self.root.get_attribute("data-rect")).split(","))
         return box["x"] + left + x * zoom, box["y"] + top + y * zoom
 
     def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
@@ -189,11 +189,11 @@ def test_one_pixel_at_32_times(opened: Any, images: Manifest) -> None:
     page.page.keyboard.up("Control")
     page.shows(0)
     assert np.argwhere(page.painter.mask().ids).tolist() == [[50, 72]], "Ctrl erases"
-    offset = page.root.get_attribute("data-offset")
+    rect = page.root.get_attribute("data-rect")
     page.page.keyboard.down(" ")
     page.drag((70, 50), (72, 51))
     page.page.keyboard.up(" ")
-    assert page.root.get_attribute("data-offset") != offset, "the space bar drags"
+    assert page.root.get_attribute("data-rect") != rect, "the space bar drags"
     assert np.argwhere(page.painter.mask().ids).tolist() == [[50, 72]]
     page.press("0")
     assert float(str(page.root.get_attribute("data-zoom"))) < 9
@@ -246,6 +246,34 @@ def test_fingers_and_pens_paint_too(opened: Any, images: Manifest, kind: str) ->
     raster.stroke(want, [(20, 20), (50, 40), (80, 20)], 12, 1)
     assert (want != page.painter.mask().ids).sum() < 0.03 * want.sum() + 20
     assert page.root.locator(".vt-stage").evaluate("(node) => getComputedStyle(node).touchAction") == "none"
+
+
+def test_two_fingers_enlarge_and_move_and_paint_nothing(opened: Any, images: Manifest) -> None:
+    page = opened(MaskPainter(images, TYPES))
+    page.start()
+    a, b, c, d = (page.place(x, 60) for x in (70, 90, 50, 110))
+    page.page.evaluate(
+        """(steps) => {
+      const stage = document.querySelector('.vt-stage');
+      for (const [type, [x, y], id] of steps) stage.dispatchEvent(new PointerEvent(type, { pointerId: id,
+        pointerType: 'touch', bubbles: true, cancelable: true, clientX: x, clientY: y, buttons: 1 }));
+    }""",
+        [
+            ["pointerdown", a, 7], ["pointermove", (a[0] - 5, a[1]), 7], ["pointerdown", b, 8],
+            ["pointermove", c, 7], ["pointermove", d, 8], ["pointerup", c, 7], ["pointermove", a, 8],
+            ["pointerup", a, 8],
+        ],
+    )  # fmt: skip
+    zoom = float(str(page.root.get_attribute("data-zoom")))
+    page.press("0")
+    fitted = float(str(page.root.get_attribute("data-zoom")))
+    assert zoom / fitted == pytest.approx((d[0] - c[0]) / (b[0] - a[0] + 5), rel=0.01)
+    page.shows(0)
+    assert not page.shown().any()
+    assert not page.painter.mask().ids.any()
+    page.drag((20, 20), (60, 20))
+    page.shows(0)
+    assert page.painter.mask().ids[20, 40] == 1, "one finger paints again, and so does the mouse"
 
 
 def test_a_broken_connection_loses_no_stroke(opened: Any, images: Manifest, file: Path) -> None:

@@ -161,7 +161,7 @@ def test_masks_painted_with_the_mouse_train_a_model(
             rows, columns = np.nonzero(ids)
             box = painter.locator(".vt-stage").bounding_box()
             zoom = float(str(painter.get_attribute("data-zoom")))
-            left, top = map(float, str(painter.get_attribute("data-offset")).split(","))
+            left, top, *_ = map(float, str(painter.get_attribute("data-rect")).split(","))
 
             def move(x: float, y: float, box: Any = box, zoom: float = zoom, at: Any = (left, top)) -> None:
                 page.mouse.move(box["x"] + at[0] + x * zoom, box["y"] + at[1] + y * zoom, steps=3)

@@ -98,7 +98,7 @@ class BoxLabeler(PageWidget):
     ([(0.25, 0.5, 0.75, 0.75)], ())
     """
 
-    _esm = module("viewport.js", "boxes.js", "box_labeler.js")
+    _esm = module("viewport.js", "boxes.js", "box_doc.js", "box_labeler.js")
     _css = style("box_labeler.css")
     n_boxes = traitlets.Int(0).tag(sync=True)
 

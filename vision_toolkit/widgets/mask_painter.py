@@ -79,7 +79,7 @@ class MaskPainter(PageWidget):
     MaskPainter(0 of 1 image painted, in memory only)
     """
 
-    _esm = module("raster.js", "mask_painter.js")
+    _esm = module("raster.js", "viewport.js", "mask_doc.js", "mask_sheet.js", "mask_painter.js")
     _css = style("mask_painter.css")
     n_painted = traitlets.Int(0).tag(sync=True)
 

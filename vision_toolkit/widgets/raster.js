@@ -28,6 +28,14 @@ export class Painting {
     }
   }
 
+  /** Undo what was painted since the change began, and end it; return its box, or null. */
+  revert() {
+    const { box, tiles } = this;
+    for (const [key, pixels] of tiles) this.paste(this.tileBox(key), pixels);
+    this.tiles = this.box = null;
+    return box;
+  }
+
   tileBox(key) {
     const across = Math.ceil(this.width / TILE);
     const [left, top] = [(key % across) * TILE, Math.floor(key / across) * TILE];

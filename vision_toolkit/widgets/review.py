@@ -112,7 +112,7 @@ class Review(PageWidget):
     1
     """
 
-    _esm = module("board.js", "inner.js", "review.js")
+    _esm = module("board.js", "inner.js", "review_doc.js", "review.js")
     _css = style("review.css")
     n_changed = traitlets.Int(0).tag(sync=True)
 
