@@ -319,6 +319,7 @@ def test_what_is_no_model_or_no_manifest_is_refused(tmp_path: Path) -> None:
         {"side": 9},
         {"annotator": ""},
         {"miss": "1"},
+        {"types": "scratch"},
     ):
         with pytest.raises(Invalid, match=r"given"):
             Review(Told([0.1, 0.2]), images, **wrong)
@@ -499,6 +500,7 @@ def test_what_is_painted_is_in_the_manifest_and_the_given_one_stays(seen: Manife
     assert review.changed == ("4.png",), "who paints has seen an anomaly; a box says nothing of the image"
     assert review.counts == Review(scratched(), seen.relabel({"4.png": "anomaly"}), progress=False).counts
     assert "4.png" in review.sources("all", type="dent")
+    assert review.to_frame().set_index("source").loc["4.png", ["given", "label"]].tolist() == ["unlabelled", "anomaly"]
     mended = review.manifest
     assert [str(entry.label) for entry in mended] == ["anomaly", "normal", "anomaly", "normal", "anomaly", "anomaly"]
     assert set(mended[4].types) == {"dent", "scratch"}
