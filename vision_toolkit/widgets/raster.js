@@ -2,6 +2,7 @@
 // tiles are set aside when they are first touched, and only the box that changed is kept for undo and sent.
 
 const TILE = 64;
+const WRAPPED = 16384; // bytes that are sent as they are
 const LEAVE = 255; // a pixel that a change did not touch: another page may have painted it meanwhile
 
 /** Hold the class of every pixel, what is being changed, and what undo and redo restore. */
@@ -251,7 +252,12 @@ function copy(from, [fx, fy, fw, fh], to, [tx, ty, tw, th]) {
   }
 }
 
+/** Pack pixels. Those of a small stroke are only wrapped: a stream would wait for frames, and a large image's are slow. */
 async function deflated(pixels) {
+  if (pixels.length <= WRAPPED) {
+    const [low, high] = [pixels.length & 255, pixels.length >> 8];
+    return Uint8Array.of(1, low, high, ~low, ~high, ...pixels); // one last block of deflate, as it is
+  }
   const packed = new Blob([pixels]).stream().pipeThrough(new CompressionStream("deflate-raw"));
   return new Uint8Array(await new Response(packed).arrayBuffer());
 }
