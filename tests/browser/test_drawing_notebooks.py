@@ -92,7 +92,7 @@ def lies_on(mask: np.ndarray, *places: tuple[float, float]) -> list[bool]:
 
 def test_a_painted_mask_outlives_a_killed_kernel_in_lab(harness: ModuleType, chromium: Any, tmp_path: Path) -> None:
     root = tmp_path / "root"
-    with harness.notebook("lab", chromium, tmp_path, [SETUP, PAINT, BOX], height=1100) as notebook:
+    with harness.notebook("lab", chromium, tmp_path, [SETUP, PAINT, BOX, REVIEW], height=1100) as notebook:
         notebook.run(0, 1)
         painter = Drawing(notebook.page, ".vt-painter")
         painter.shows()
@@ -123,11 +123,22 @@ def test_a_painted_mask_outlives_a_killed_kernel_in_lab(harness: ModuleType, chr
         notebook.page.keyboard.press("2")
         boxes.shows()
         notebook.shot("drawing_lab")
+        notebook.run(3)
+        review = notebook.page.locator(".vt-review[data-ready='1']")
+        review.get_by_role("button", name="paint").click(timeout=60_000)
+        inner = Drawing(notebook.page, ".vt-painter:has([data-id=done])")
+        item = int(str(notebook.page.locator(".vt-review").get_attribute("data-item")))
+        inner.shows(item)
+        inner.drag((0.2, 0.8), (0.5, 0.8))
+        inner.shows(item)
+        notebook.page.keyboard.press("Escape")
+        review.wait_for()
         assert notebook.cells() == before
         assert notebook.foreign == [], "nothing is asked for off-site"
     now = painted(root / "painted.manifest")
     assert now[mask].all()
     assert lies_on(now, (0.3, 0.2), (0.3, 0.4), (0.3, 0.6), (0.3, 0.8)) == [True, True, True, False]
+    assert lies_on(painted(root / "labels-mended.manifest", item), (0.3, 0.8), (0.3, 0.2)) == [True, False]
     (box,) = Manifest.read(root / "boxed.manifest")[0].regions
     assert (box.name, box.bounds) == ("edge", pytest.approx((0.2, 0.3, 0.7, 0.6), abs=0.01))
 
