@@ -430,7 +430,7 @@ def _package(project: str, package: Package) -> shapes.ModelPackagingJobMetadata
     }
     if package.description is not None:
         told["ModelPackagingJobDescription"] = package.description
-    return cast("Callable[Concatenate[Local, P], R]", told)
+    return told
 
 
 def _location(output: Mapping[str, Any]) -> shapes.S3Location:
