@@ -38,7 +38,7 @@ def _still(read: Callable[Concatenate[Local, P], R]) -> Callable[Concatenate[Loc
     """Let everything that an answer tells be of one moment."""
 
     @functools.wraps(read)
-    def told(self: Local, *args: P.args, **kwargs: P.kwargs) -> R:
+    def told(self: Local, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with self._workspace.records.still():
             return read(self, *args, **kwargs)
 
