@@ -6,8 +6,9 @@ A real JupyterLab with a real kernel and a real Chromium on this machine (CHROMI
 PATH); needs the extras ``lab`` and ``test``. JPEG files of three sizes are labelled, two a second: quicker than
 people are. Then, in Chromium without a notebook, a review of many images: the slider is moved to 200 places; *here* is
 until the counts, scores, cost and order of all images are new in the page, *frame* until the browser painted it. Then
-strokes of 100 pixels, 20 moves each, on masks of four sizes: what the slowest move takes, until mask and manifest are
-on the disk and confirmed, until an undo is seen, and what a stroke weighs on the wire. Then ``Labeler.label`` in
+strokes of 100 pixels, 20 moves each, on masks of four sizes: what the slowest move takes; how long after the mouse is
+let go the kernel has the stroke, it is in the mask, mask and manifest are on the disk, and the page knows; until an
+undo is seen, and what a stroke weighs on the wire. Then ``Labeler.label`` in
 Python, and what the disk itself takes for a line that is flushed and synced.
 """
 
@@ -32,6 +33,7 @@ from harness import WidgetPage, chromium, jupyter  # the tests start them in the
 
 import vision_toolkit as vt
 from vision_toolkit.data.preview import preview
+from vision_toolkit.widgets.mask_store import MaskStore
 
 SIZES = {"640 x 480": (480, 640), "2,000 x 1,500": (1500, 2000), "4,000 x 3,000": (3000, 4000)}
 PACE = 0.5  # seconds between keys
@@ -112,7 +114,7 @@ def slide(browser: Any, images: int) -> tuple[float, float, list[list[float]]]:
 
 STROKE = """async ([from, to]) => {
   const root = document.querySelector('.vt-painter'), stage = root.querySelector('.vt-stage');
-  const box = stage.getBoundingClientRect(), [left, top] = root.dataset.offset.split(',').map(Number);
+  const box = stage.getBoundingClientRect(), [left, top] = root.dataset.rect.split(',').map(Number);
   const zoom = Number(root.dataset.zoom), taken = [];
   const more = { pointerId: 7, pointerType: 'mouse', isPrimary: true, bubbles: true, cancelable: true };
   const send = (type, [x, y], buttons) => stage.dispatchEvent(new PointerEvent(type, { ...more,
@@ -133,7 +135,7 @@ STROKE = """async ([from, to]) => {
     send('pointermove', [0, 1].map((at) => from[at] + ((to[at] - from[at]) * step) / 20), 1);
     taken.push(performance.now() - before);
   }
-  const up = performance.now();
+  const up = performance.now(), when = performance.timeOrigin + up;
   send('pointerup', to, 0);
   await settled();
   const kept = performance.now() - up;
@@ -142,17 +144,35 @@ STROKE = """async ([from, to]) => {
   root.dispatchEvent(new KeyboardEvent('keydown', { key: 'u', bubbles: true }));
   const back = performance.now() - undo;
   await settled();
-  return [Math.max(...taken), kept, back, bytes];
+  return [Math.max(...taken), when, kept, back, bytes];
 }"""
 
 
+class Timed(MaskStore):
+    """Note when the kernel has a stroke, when it is in the mask, and when it is on the disk; ms since 1970."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.times: dict[str, list[float]] = {}
+
+    def put(self, item: int, box: Any, pixels: Any, op: str) -> None:
+        received = 1000 * time.time()
+        super().put(item, box, pixels, op)
+        self.times[op] = [received, *self.times[op], 1000 * time.time()]
+
+    def _keep(self, item: int, box: Any, before: Any, op: str) -> None:
+        self.times[op] = [1000 * time.time()]
+        super()._keep(item, box, before, op)
+
+
 def paint(browser: Any, folder: Path, side: int) -> tuple[float, list[list[float]]]:
-    """Paint strokes of 100 pixels; return how long the first sight takes, s, and of each three times, ms, and bytes."""
+    """Paint strokes of 100 pixels; return how long the first sight takes, s, and of each six times, ms, and bytes."""
     rng = np.random.default_rng(0)
     small = rng.integers(40, 215, (side // 8, side // 8, 3), np.uint8)
     Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).save(folder / "part.jpg", quality=90)
     entry = vt.Entry("part.jpg", at=str(folder / "part.jpg"))
     painter = vt.MaskPainter(vt.Manifest([entry]), ["scratch"], file=folder / f"{side}.manifest")
+    painter._store = store = Timed(painter._store.copy, painter.colours)  # noqa: SLF001 (it is what is measured)
     painter.paint((rng.random((side, side)) < 1e-4).astype(np.uint8))
     start = time.perf_counter()
     page = WidgetPage(browser, painter, width=1100, height=1000)
@@ -161,7 +181,9 @@ def paint(browser: Any, folder: Path, side: int) -> tuple[float, list[list[float
     times = []
     for number in range(20):
         y = side * (number + 1) / 22
-        times.append(page.page.evaluate(STROKE, [[side / 4, y], [side / 4 + 100, y + 5]]))
+        move, up, kept, back, bytes_ = page.page.evaluate(STROKE, [[side / 4, y], [side / 4 + 100, y + 5]])
+        received, updated, written = (at - up for at in store.times["paint"])
+        times.append([move, received, updated, written, kept, back, bytes_])
     page.close()
     return seen, times
 
@@ -240,8 +262,11 @@ def main() -> None:
             made, filled, moves = slide(browser, images)
             here, frame = (list(column) for column in zip(*moves, strict=True))
             print(f"| {images:,} | {made:.1f} | {filled:.1f} | {told(here)} | {told(frame)} |")
-        print("\n| a mask to paint | seen, s | one move, ms | | stroke on the disk, ms | | undo seen, ms | | bytes |")
-        print("|---|---|---|---|---|---|---|---|---|")
+        print(
+            "\n| a mask to paint | seen, s | one move | | the kernel has the stroke | | it is in the mask | | "
+            "it is on the disk | | the page knows | | undo seen | | bytes |"
+        )
+        print(f"|{15 * '---|'}")
         for side in (512, 1024, 2048, 4096):
             with tempfile.TemporaryDirectory() as place:
                 seen, times = paint(browser, Path(place), side)

@@ -23,11 +23,17 @@ def _load(name: str) -> ModuleType:
 
 
 _harness = _load("harness")
+_lookout_rules = _load("lookout_rules")
 
 
 @pytest.fixture(scope="session")
 def harness() -> ModuleType:
     return _harness
+
+
+@pytest.fixture(scope="session")
+def lookout_rules() -> ModuleType:
+    return _lookout_rules
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ class Page(harness.WidgetPage):
         """Return where a pixel of the image is on the screen."""
         box = self.root.locator(".vt-stage").bounding_box()
         zoom = float(str(self.root.get_attribute("data-zoom")))
-        left, top = map(float, str(self.root.get_attribute("data-offset")).split(","))
+        left, top, *_ = map(float, str(self.root.get_attribute("data-rect")).split(","))
         return box["x"] + left + x * zoom, box["y"] + top + y * zoom
 
     def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
@@ -189,11 +189,11 @@ def test_one_pixel_at_32_times(opened: Any, images: Manifest) -> None:
     page.page.keyboard.up("Control")
     page.shows(0)
     assert np.argwhere(page.painter.mask().ids).tolist() == [[50, 72]], "Ctrl erases"
-    offset = page.root.get_attribute("data-offset")
+    rect = page.root.get_attribute("data-rect")
     page.page.keyboard.down(" ")
     page.drag((70, 50), (72, 51))
     page.page.keyboard.up(" ")
-    assert page.root.get_attribute("data-offset") != offset, "the space bar drags"
+    assert page.root.get_attribute("data-rect") != rect, "the space bar drags"
     assert np.argwhere(page.painter.mask().ids).tolist() == [[50, 72]]
     page.press("0")
     assert float(str(page.root.get_attribute("data-zoom"))) < 9
@@ -246,6 +246,34 @@ def test_fingers_and_pens_paint_too(opened: Any, images: Manifest, kind: str) ->
     raster.stroke(want, [(20, 20), (50, 40), (80, 20)], 12, 1)
     assert (want != page.painter.mask().ids).sum() < 0.03 * want.sum() + 20
     assert page.root.locator(".vt-stage").evaluate("(node) => getComputedStyle(node).touchAction") == "none"
+
+
+def test_two_fingers_enlarge_and_move_and_paint_nothing(opened: Any, images: Manifest) -> None:
+    page = opened(MaskPainter(images, TYPES))
+    page.start()
+    a, b, c, d = (page.place(x, 60) for x in (70, 90, 50, 110))
+    page.page.evaluate(
+        """(steps) => {
+      const stage = document.querySelector('.vt-stage');
+      for (const [type, [x, y], id] of steps) stage.dispatchEvent(new PointerEvent(type, { pointerId: id,
+        pointerType: 'touch', bubbles: true, cancelable: true, clientX: x, clientY: y, buttons: 1 }));
+    }""",
+        [
+            ["pointerdown", a, 7], ["pointermove", (a[0] - 5, a[1]), 7], ["pointerdown", b, 8],
+            ["pointermove", c, 7], ["pointermove", d, 8], ["pointerup", c, 7], ["pointermove", a, 8],
+            ["pointerup", a, 8],
+        ],
+    )  # fmt: skip
+    zoom = float(str(page.root.get_attribute("data-zoom")))
+    page.press("0")
+    fitted = float(str(page.root.get_attribute("data-zoom")))
+    assert zoom / fitted == pytest.approx((d[0] - c[0]) / (b[0] - a[0] + 5), rel=0.01)
+    page.shows(0)
+    assert not page.shown().any()
+    assert not page.painter.mask().ids.any()
+    page.drag((20, 20), (60, 20))
+    page.shows(0)
+    assert page.painter.mask().ids[20, 40] == 1, "one finger paints again, and so does the mouse"
 
 
 def test_a_broken_connection_loses_no_stroke(opened: Any, images: Manifest, file: Path) -> None:
@@ -461,7 +489,7 @@ def test_a_stroke_costs_what_it_touches(opened: Any, tmp_path: Path, side: int) 
     sent = page.page.evaluate("line.sent.filter((m) => m.type === 'acts').at(-1).acts[0].box")
     assert sent[2] < 130
     assert sent[3] < 50, "the box of the stroke, however large the image"
-    assert np.array_equal(MaskPainter(page.painter._copy._manifest, TYPES).mask().ids, page.painter.mask().ids)
+    assert np.array_equal(MaskPainter(page.painter.manifest, TYPES).mask().ids, page.painter.mask().ids)
 
 
 def test_thirty_masks_in_one_session(opened: Any, tmp_path: Path) -> None:
@@ -508,3 +536,55 @@ def test_what_waited_goes_in_messages_that_a_notebook_lets_pass(opened: Any, ima
     }""")
     assert [count for count, _ in sent] == [59, 2, 1, 400]
     assert all(size < 10 * 2**20 for _, size in sent)
+
+
+def test_two_pages_paint_one_image_and_show_the_same(opened: Any, images: Manifest) -> None:
+    page = opened(MaskPainter(images, TYPES), height=900)
+    page.start()
+    page.page.evaluate("""() => {
+      const setup = { ...model.get('_setup'), id: 'other' };
+      module.default.render({ model: { ...model, get: () => setup }, el: document.getElementById('second') });
+    }""")
+    first, second = page.root, page.page.locator(".vt-painter").nth(1)
+    agree = """(want) => {
+      const [one, other] = [...document.querySelectorAll('.vt-painter')].map((root) => {
+        const over = root.querySelectorAll('.vt-stage canvas')[1];
+        const { data } = over.getContext('2d').getImageData(0, 0, over.width, over.height);
+        return root.dataset.pending === '0' && root.dataset.ready === '1' ? new Uint32Array(data.buffer) : null;
+      });
+      const seen = one && other && one.every((value, at) => value === other[at]) && one.filter((value) => value).length;
+      return want === undefined ? seen : seen === want;
+    }"""
+
+    kept = "() => [...document.querySelectorAll('.vt-painter')].every((root) => root.dataset.pending === '0')"
+
+    def paint(root: Any, key: str, *points: tuple[float, float]) -> None:
+        page.root = root
+        root.locator(".vt-stage").scroll_into_view_if_needed()
+        root.focus()
+        page.press(key)
+        page.drag(*points)
+
+    page.page.wait_for_function(agree, arg=0)
+    paint(first, "1", (20, 20), (100, 90))
+    page.page.wait_for_function(kept)
+    page.page.wait_for_function(agree, arg=int((page.painter.mask().ids > 0).sum()))
+    page.page.evaluate("line.hold = true")  # neither page knows of the other's stroke
+    paint(first, "2", (20, 90), (100, 20))
+    paint(second, "3", (20, 60), (100, 50))
+    paint(first, "1", (60, 10), (60, 110))
+    page.page.evaluate("release()")
+    page.page.wait_for_function(kept)
+    ids = page.painter.mask().ids
+    page.page.wait_for_function(agree, arg=int((ids > 0).sum()))
+    assert np.array_equal(page.shown(), ids)
+    assert [int(ids[y, x]) for x, y in ((30, 30), (80, 40), (30, 59), (60, 15))] == [1, 2, 3, 1]
+    assert ids[55, 60] == 1, "the last stroke wins"
+    page.root = second
+    second.focus()
+    page.press("u")
+    page.page.wait_for_function(kept)
+    page.page.wait_for_function(agree, arg=int((page.painter.mask().ids > 0).sum()))
+    assert not (page.painter.mask().ids == 3).any(), "each takes back its own"
+    assert page.painter.mask().ids[15, 60] == 1
+    assert np.array_equal(page.shown(), page.painter.mask().ids)

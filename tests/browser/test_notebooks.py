@@ -145,7 +145,9 @@ model.predict(faulty[0]).show(faulty[0])
 """
 
 
-def test_masks_painted_with_the_mouse_train_a_model(harness: ModuleType, chromium: Any, tmp_path: Path) -> None:
+def test_masks_painted_with_the_mouse_train_a_model(
+    harness: ModuleType, lookout_rules: ModuleType, chromium: Any, tmp_path: Path
+) -> None:
     faulty = vt.load_dataset("biscuit").filter(lambda entry: entry.types == ("smear",))[:6]
     with harness.notebook("lab", chromium, tmp_path, [PAINT, TRAIN], height=1300) as notebook:
         page = notebook.page
@@ -159,7 +161,7 @@ def test_masks_painted_with_the_mouse_train_a_model(harness: ModuleType, chromiu
             rows, columns = np.nonzero(ids)
             box = painter.locator(".vt-stage").bounding_box()
             zoom = float(str(painter.get_attribute("data-zoom")))
-            left, top = map(float, str(painter.get_attribute("data-offset")).split(","))
+            left, top, *_ = map(float, str(painter.get_attribute("data-rect")).split(","))
 
             def move(x: float, y: float, box: Any = box, zoom: float = zoom, at: Any = (left, top)) -> None:
                 page.mouse.move(box["x"] + at[0] + x * zoom, box["y"] + at[1] + y * zoom, steps=3)
@@ -185,6 +187,7 @@ def test_masks_painted_with_the_mouse_train_a_model(harness: ModuleType, chromiu
     kinds = [kind for output in saved[1]["outputs"] for kind in output.get("data", {})]
     assert "".join(saved[1]["outputs"][0]["text"]).strip() == "[] ('smear',)"
     assert "image/png" in kinds
+    assert lookout_rules.broken_rules(tmp_path / "root" / "painted.manifest") == []
     painted = Manifest.read(tmp_path / "root" / "painted.manifest")
     for entry, true in zip(painted, faulty, strict=True):
         assert entry.label is vt.Label.ANOMALY

@@ -127,7 +127,7 @@ def test_the_slider_moves_everything_at_once_and_the_kernel_follows(opened: Any,
     page.page.evaluate("line.hold = true")
     for tick in (0, 1234, 5000, 8765, 10_000):
         page.slide(tick)
-        counts = review._verdicts.counts(review._truth(), tick)
+        counts = review._verdicts.counts(review._state.truth, tick)
         assert page.root.locator("[data-id='show fn'] .vt-count").inner_text() == str(counts.fn)
         assert page.root.locator("[data-id='show fp'] .vt-count").inner_text() == str(counts.fp)
         f1 = 2 * counts.tp / (2 * counts.tp + counts.fp + counts.fn)
@@ -346,9 +346,9 @@ def test_the_page_counts_and_sorts_as_the_kernel_does(opened: Any) -> None:
       return points.map(([tick, show]) => [tick, show, board.counts(tick)]).map(([tick, show, counts]) =>
         [counts, module.rates(counts), [...board.order(tick, show)]]);
     }""",
-        [review._verdicts.ticks.tolist(), review._state.tolist(), POINTS],
+        [review._verdicts.ticks.tolist(), review._state.bytes.tolist(), POINTS],
     )
-    truth = review._truth()
+    truth = review._state.truth
     for (tick, show), (counts, rates, order) in zip(POINTS, boards, strict=True):
         known = review._verdicts.counts(truth, tick)
         assert [counts[name] for name in ("tp", "fp", "fn", "tn")] == [known.tp, known.fp, known.fn, known.tn]
@@ -380,6 +380,6 @@ def test_two_hundred_thousand_scores_move_with_the_slider(opened: Any) -> None:
         "() => document.querySelector('.vt-counts')?.textContent.includes('200,000')", timeout=60_000
     )
     page.slide(6000)
-    want = review._verdicts.counts(review._truth(), 6000)
+    want = review._verdicts.counts(review._state.truth, 6000)
     assert page.root.locator("[data-id='show fp'] .vt-count").inner_text() == f"{want.fp:,}"
     assert page.root.locator("[data-id='show fn'] .vt-count").inner_text() == f"{want.fn:,}"

@@ -96,3 +96,40 @@ def test_something_that_appeared_meanwhile_is_not_overwritten(given: Manifest, t
     with pytest.raises(Conflict, match="exists"):
         copy.put(copy.entry("0.png").relabelled("anomaly"))
     assert (tmp_path / "work.manifest").read_text() == "mine"
+
+
+def test_a_file_with_other_images_too_loses_none(given: Manifest, tmp_path: Path) -> None:
+    copy = WorkingCopy(given, tmp_path / "work.manifest")
+    for source in ("0.png", "1.png"):
+        copy.put(copy.entry(source).relabelled("anomaly"))
+    before = (tmp_path / "work.manifest").read_bytes()
+    with pytest.raises(Conflict, match="1 images that were not given"):
+        WorkingCopy(given[:1], tmp_path / "work.manifest")
+    assert (tmp_path / "work.manifest").read_bytes() == before
+
+
+def test_many_changes_write_what_one_would(given: Manifest, tmp_path: Path) -> None:
+    copy = WorkingCopy(given, tmp_path / "work.manifest")
+    told: list[str] = []
+    copy.watchers.append(told.append)
+    for label in ("anomaly", "normal", "anomaly"):
+        for source in ("1.png", "0.png"):
+            copy.put(copy.entry(source).relabelled(label))
+    copy.manifest.write(tmp_path / "at-once.manifest", relocate=True)
+    assert (tmp_path / "work.manifest").read_bytes() == (tmp_path / "at-once.manifest").read_bytes()
+    assert told == ["1.png", "0.png"] * 3
+    assert WorkingCopy(given, tmp_path / "work.manifest").changed == ("0.png", "1.png")
+
+
+def test_a_change_costs_the_line_and_not_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vision_toolkit.data import working_copy
+
+    copy = WorkingCopy(Manifest([Entry(f"{number}.png") for number in range(500)]), tmp_path / "work.manifest")
+    copy.put(copy.entry("3.png").relabelled("anomaly"))
+    plain, lines = working_copy.write_line, []
+    monkeypatch.setattr(working_copy, "write_line", lambda entry: lines.append(entry.source) or plain(entry))
+    monkeypatch.setattr(Manifest, "write", None)
+    copy.put(copy.entry("7.png").relabelled("normal"))
+    assert lines == ["7.png"]
+    labels = [str(entry.label) for entry in Manifest.read(tmp_path / "work.manifest")]
+    assert [labels[3], labels[7], labels.count("unlabelled")] == ["anomaly", "normal", 498]

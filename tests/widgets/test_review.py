@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, f1_score
 
 import vision_toolkit as vt
-from vision_toolkit.core import Entry, Label
+from vision_toolkit.core import Entry, Label, MaskRef
 from vision_toolkit.core.errors import Conflict, Invalid, NotFound, Unsupported
 from vision_toolkit.core.mask import Mask
 from vision_toolkit.core.prediction import Prediction, Task
 from vision_toolkit.data import Manifest
-from vision_toolkit.data.images import encode_png, read_image
+from vision_toolkit.data.images import encode_mask, encode_png, read_image, read_mask
 from vision_toolkit.widgets.layers import shrunk
 from vision_toolkit.widgets.review import Review
 from vision_toolkit.widgets.verdicts import TRUTH, from_model, tick_of
@@ -318,6 +319,7 @@ def test_what_is_no_model_or_no_manifest_is_refused(tmp_path: Path) -> None:
         {"side": 9},
         {"annotator": ""},
         {"miss": "1"},
+        {"types": "scratch"},
     ):
         with pytest.raises(Invalid, match=r"given"):
             Review(Told([0.1, 0.2]), images, **wrong)
@@ -462,3 +464,103 @@ def test_numbers_of_the_state_are_those_of_labels() -> None:
     assert TRUTH == {U: 0, N: 1, A: 2}
     verdicts = from_model(Told([0.3]), [Entry("0.png", N)], lambda share, text: None)
     assert verdicts.outcomes(np.array([1], np.uint8), 3000).tolist() == ["fp"]
+
+
+# ---------------------------------------------------------------------------------------------------- mending
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Manifest:
+    """Six images: an anomaly, a normal one and so on; the third has a mask already."""
+    entries = []
+    for number, label in enumerate([A, N, A, N, U, A]):
+        Image.fromarray(np.full((40, 60, 3), 40 * number, np.uint8)).save(tmp_path / f"{number}.png")
+        entries.append(Entry(f"{number}.png", label, at=str(tmp_path / f"{number}.png")))
+    ids = np.zeros((40, 60), np.uint8)
+    ids[5:9, 5:9] = 1
+    (tmp_path / "mask.png").write_bytes(encode_mask(Mask(ids, ("background", "dent"), ("#FFFFFF", "#1F77B4"))))
+    mask = MaskRef("mask.png", {"dent": "#1F77B4"}, at=str(tmp_path / "mask.png"))
+    entries[2] = replace(entries[2], mask=mask)
+    return Manifest(entries)
+
+
+def scratched() -> Told:
+    ids = np.zeros((40, 60), np.uint8)
+    ids[10:20, 15:45] = 1
+    return Told([0.9, 0.2, 0.4, 0.6, 0.55, 0.1], mask=Mask(ids, ("background", "scratch")))
+
+
+def test_what_is_painted_is_in_the_manifest_and_the_given_one_stays(seen: Manifest, tmp_path: Path) -> None:
+    review = Review(scratched(), seen, file=tmp_path / "labels.jsonl", progress=False)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(review.painter.colours) == {"dent", "scratch"}
+    review.painter.start(source="4.png")
+    review.painter.stroke([(30, 30)], "dent", source="4.png")
+    review.box_labeler.add("1.png", "scratch", left=0.1, top=0.1, width=0.2, height=0.2)
+    assert review.changed == ("4.png",), "who paints has seen an anomaly; a box says nothing of the image"
+    assert review.counts == Review(scratched(), seen.relabel({"4.png": "anomaly"}), progress=False).counts
+    assert "4.png" in review.sources("all", type="dent")
+    assert review.to_frame().set_index("source").loc["4.png", ["given", "label"]].tolist() == ["unlabelled", "anomaly"]
+    mended = review.manifest
+    assert [str(entry.label) for entry in mended] == ["anomaly", "normal", "anomaly", "normal", "anomaly", "anomaly"]
+    assert set(mended[4].types) == {"dent", "scratch"}
+    assert [region.name for region in mended[1].regions] == ["scratch"]
+    assert mended[2] == seen[2]
+    written = Manifest.read(review.export())
+    assert np.array_equal(read_mask(written[4].mask, size=(60, 40)).ids > 0, review.painter.mask("4.png").ids > 0)
+    assert {path: path.read_bytes() for path in before} == before
+    again = Review(scratched(), seen, file=tmp_path / "labels.jsonl", progress=False)
+    assert again.manifest == mended
+    assert again.changed == ("4.png",)
+
+
+def test_the_last_word_on_an_image_counts(seen: Manifest, tmp_path: Path) -> None:
+    review = Review(scratched(), seen, file=tmp_path / "labels.jsonl", progress=False)
+    review.label("normal", "4.png")
+    review.painter.stroke([(30, 30)], "dent", source="4.png")
+    assert str(review.manifest[4].label) == "anomaly"
+    review.label("normal", "4.png")
+    assert (str(review.manifest[4].label), review.manifest[4].mask) == ("normal", None)
+    review.undo()
+    assert review.manifest[4].types == ("dent",)
+    review.painter.undo(source="4.png")
+    assert review.manifest[4].mask is None
+
+
+def test_files_of_other_images_are_left_alone(seen: Manifest, tmp_path: Path) -> None:
+    Review(scratched(), seen, file=tmp_path / "labels.jsonl", progress=False).painter.stroke([(9, 9)], "dent")
+    before = (tmp_path / "labels-mended.manifest").read_bytes()
+    part = Review(scratched(), seen[:2], file=tmp_path / "labels.jsonl", progress=False)
+    part.painter.stroke([(20, 20)], "scratch", source="1.png")
+    assert (tmp_path / "labels-mended.manifest").read_bytes() == before
+    assert [entry.types for entry in Manifest.read(tmp_path / "labels-mended-2.manifest")] == [(), ("scratch",)]
+
+
+def test_a_page_opens_tools_and_what_they_say_goes_through_the_review(seen: Manifest) -> None:
+    review = Review(scratched(), seen, types={"hole": "#FF00FF"}, progress=False)
+    say(review, type="hello", page="page")
+    found = say(review, **act(1, "open", 4, tool="paint"))
+    tool = next(content for content, _ in found if content["type"] == "tool")
+    assert (tool["page"], tool["item"]) == ("page", 4)
+    assert {"name": "hole", "colour": "#FF00FF"} in tool["setup"]["types"]
+    assert "export default widget(Doc, View);" in tool["esm"]
+    hello = {"type": "inner", "tool": "paint", "content": {"v": 1, "type": "hello", "page": "inner"}}
+    ((answer, _),) = say(review, **hello)
+    assert (answer["type"], answer["tool"], answer["content"]["type"]) == ("inner", "paint", "plan")
+    acts = {"v": 1, "type": "acts", "page": "inner"}
+    start = acts | {"acts": [{"seq": 1, "action": "start", "item": 4, "type": "scratch"}]}
+    kinds = [content["type"] for content, _ in say(review, type="inner", tool="paint", content=start)]
+    assert kinds == ["inner", "inner", "mended", "news", "inner"]
+    assert review.painter.mask("4.png").areas()["scratch"] == pytest.approx(300 / 2400)
+    assert review.changed == ("4.png",)
+    for broken in ({"type": "inner", "tool": "boxes", "content": hello}, act(2, "open", 4, tool="saw")):
+        ((answer, _),) = say(review, **broken)
+        assert answer["type"] == "error" or answer["refused"]
+
+
+def test_boxes_to_begin_with_stand_round_what_the_model_painted(seen: Manifest) -> None:
+    review = Review(scratched(), seen, progress=False)
+    (box,) = review.box_labeler.suggestions("0.png")
+    assert (box.name, box.bounds) == ("scratch", (0.25, 0.25, 0.75, 0.5))
+    review.box_labeler.accept("0.png")
+    assert review.manifest[0].regions == (box,)

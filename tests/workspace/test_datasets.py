@@ -147,6 +147,21 @@ def test_an_image_of_another_bucket_is_refused_at_once_unless_limits_are_off(tmp
         assert made.total == 2, made.message
 
 
+def test_a_line_may_hold_other_ends_of_lines_within_its_words(workspace, project):
+    """JSON allows them; so they neither divide a line nor hide what comes after them."""
+    draw(workspace, 2)
+    draw(workspace, 1, bucket="other")
+    odd = "a\u2028b\u0085c\u2029d"
+    given = "".join(json.dumps({"x": odd, **part(n)}, ensure_ascii=False) + "\n" for n in range(2))
+    workspace.buckets.write("s3://factory/m", given.encode())
+    workspace.datasets.create(project, "train", manifest="s3://factory/m")
+    made = workspace.datasets.get(project, "train")
+    assert (made.total, "".join(f"{line}\n" for line in workspace.datasets.lines(made))) == (2, given), made.message
+    foreign = json.dumps({"x": odd, **part(0, bucket="other")}, ensure_ascii=False).encode()
+    with pytest.raises(Invalid, match=r"Line 1: s3://other/parts/0.png lies in another bucket"):
+        workspace.datasets.update(project, "train", foreign)
+
+
 def test_a_broken_image_stops_the_dataset_and_a_cut_one_too(workspace, project):
     draw(workspace, 2)
     workspace.buckets.write("s3://factory/parts/0.png", b"GIF89a nothing")

@@ -192,10 +192,12 @@ def check(folder: Path, kind: str, target: str, settings: dict) -> None:
             record = workspace.models.by_id(target)
             assert record.folder.endswith(f"attempt-{job.attempt}")
             assert (workspace.folder / record.folder / "model").is_dir()
+            assert len(list((workspace.folder / "models").glob("*/attempt-*"))) == 1
         elif kind == "package":
             told = client.list_model_packaging_jobs(ProjectName="plain")["ModelPackagingJobs"]
             assert [one["Status"] for one in told] == ["SUCCEEDED"]
             assert len(list(workspace.buckets.keys("s3://packages/"))) == 1
+            assert not list((workspace.folder / "work").glob("*/attempt-*"))
         else:
             assert (
                 client.describe_model(ProjectName="plain", ModelVersion="1")["ModelDescription"]["Status"] == "HOSTED"
@@ -461,6 +463,19 @@ def test_a_second_call_with_a_token_waits_for_the_first(tmp_path, database, monk
             go.set()
             given = [one.result(PATIENCE)["ProjectMetadata"] for one in (first, second)]
         assert given[0] == given[1] and calls == ["p"]
+
+
+def test_a_token_lives_for_eight_hours(tmp_path, monkeypatch):
+    from vision_toolkit.workspace.records import tokens
+
+    with Workspace(tmp_path / "w", **QUICK) as workspace:
+        client = LookoutVision(workspace)
+        client.create_project(ProjectName="p")
+        client.create_dataset(ProjectName="p", DatasetType="train")
+        call = {"ProjectName": "p", "OutputConfig": OUTPUT, "ClientToken": "t"}
+        for hours, version in ((0, "1"), (7.99, "1"), (8.01, "2")):
+            monkeypatch.setattr(tokens, "now", lambda hours=hours: time.time() + 3600 * hours)
+            assert client.create_model(**call)["ModelMetadata"]["ModelVersion"] == version
 
 
 def test_a_call_that_failed_leaves_its_token_free(tmp_path):

@@ -94,6 +94,18 @@ def test_units_and_states(workspace, project):
         workspace.models.start(project, "2", least=1)
 
 
+def test_what_is_being_started_or_stopped_is_left_alone(tmp_path, database):
+    with Workspace(tmp_path / "w", database=database) as nobody:
+        project = nobody.projects.create("parts")
+        trained(nobody, project)
+        assert nobody.models.start(project, "1", least=1).state is ModelState.STARTING
+        for call in (nobody.models.delete, nobody.models.stop):
+            with pytest.raises(Conflict, match="is starting"):
+                call(project, "1")
+        with pytest.raises(Conflict, match="is starting"):
+            nobody.models.start(project, "1", least=1)
+
+
 def make_package(workspace, project, name, component="c:1.0.0"):
     return workspace.packages.create(
         project, workspace.models.get(project, "1"), name=name, component=component, configuration={}, output={},

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from vision_toolkit.core.entry import Entry
 from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound
+from vision_toolkit.data.jsonlines import write_line
 from vision_toolkit.data.manifest import Manifest
-from vision_toolkit.data.storage import is_local, local_path
+from vision_toolkit.data.placing import placed_below
+from vision_toolkit.data.storage import is_inline, is_local, local_path, write_file
 
 __all__ = ["WorkingCopy"]
 
@@ -18,6 +21,7 @@ class WorkingCopy:
     """Keep a manifest and what is changed in it, the changed one in a file; the given one is never touched.
 
     Made again with the same file, it goes on where it was: entries of the file come before those of the manifest.
+    Several may work on one copy; ``watchers`` are functions that are told the source of each entry that changed.
 
     Parameters
     ----------
@@ -30,7 +34,8 @@ class WorkingCopy:
     Raises
     ------
     Conflict
-        if the file is the one that the manifest was read from, so it seems, or holds none of its images.
+        if the file is the one that the manifest was read from, so it seems; or if it holds none of its images,
+        or others too, which would be lost.
     Invalid
         if two entries are of one source.
 
@@ -47,9 +52,13 @@ class WorkingCopy:
         self._given = {entry.source: entry for entry in manifest}
         if len(self._given) < len(manifest):
             raise Invalid("Each image is to be in the manifest once; `manifest.check()` tells which is there twice.")
-        self._manifest = manifest
+        self.given = manifest
+        self.watchers: list[Callable[[str], None]] = []
+        self._now: Manifest | None = manifest  # None: to be made, of what was given and what changed
         self._changes: dict[str, Entry] = {}  # by source: what is no longer as it was given
         self._mine = False
+        self._lines: list[bytes] = []  # of the file, once it was written
+        self._places: dict[str, int] = {}  # by source: which line is its own
         if self.path is not None and self.path.exists():
             self._go_on(self.path)
 
@@ -69,17 +78,25 @@ class WorkingCopy:
             mine = found.get(entry.source, entry)
             return replace(entry, label=mine.label, tags=mine.tags, regions=mine.regions, mask=mine.mask)
 
-        self._manifest = self._manifest.edit(as_kept)
-        self._changes = {entry.source: entry for entry in self._manifest if self._given[entry.source] != entry}
-        self._mine = True
-        if self._manifest.origin == path or (self._manifest.origin is None and not self.changed):
-            why = "is" if self._manifest.origin == path else "says what the given manifest says, so it may be"
+        now = self.given.edit(as_kept)
+        self._changes = {entry.source: entry for entry in now if self._given[entry.source] != entry}
+        self._now, self._mine = now, True
+        if now.origin == path or (now.origin is None and not self.changed):
+            why = "is" if now.origin == path else "says what the given manifest says, so it may be"
             raise Conflict(f"{path} {why} the file that was given, which is never touched. Name another file.")
+        lost = [entry.source for entry in kept if entry.source not in found and _place(entry) not in places]
+        if lost:
+            raise Conflict(
+                f"{path} has {len(lost):,} images that were not given, {lost[0]!r} for one, and they would be lost. "
+                "Give the manifest that it was begun with, or name another file."
+            )
 
     @property
     def manifest(self) -> Manifest:
         """Return the manifest as it is now."""
-        return self._manifest
+        if self._now is None:
+            self._now = self.given.edit(lambda entry: self._changes.get(entry.source, entry))
+        return self._now
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -108,19 +125,45 @@ class WorkingCopy:
         Failed
             if the disk refuses; the change does not count then.
         """
-        self.entry(entry.source)
-        changed = self._manifest.edit(lambda one: entry if one.source == entry.source else one)
-        if self.path is not None:
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise Failed(f"{self.path.parent} cannot be made: {error.strerror or error}.") from error
-            changed.write(self.path, overwrite=self._mine, relocate=True)
-            self._mine = True
-        self._manifest = changed
+        before = self.entry(entry.source)
+        self._set(entry)
+        try:
+            if self.path is not None:
+                self._write(self.path, entry)
+        except BaseException:
+            self._set(before)
+            raise
+        self.told(entry.source)
+
+    def told(self, source: str) -> None:
+        """Tell those who watch that an entry, or a file that it names, has changed."""
+        for watcher in self.watchers:
+            watcher(source)
+
+    def _set(self, entry: Entry) -> None:
         self._changes[entry.source] = entry
         if self._given[entry.source] == entry:
             del self._changes[entry.source]
+        self._now = None
+
+    def _write(self, path: Path, entry: Entry) -> None:
+        """Write the file, whole; of its lines only that of one entry is made anew, if they are known."""
+        if self._lines and not (entry.mask is not None and is_inline(entry.mask.uri)):
+            line = write_line(placed_below(entry, path.parent, relocate=True)).encode("utf-8", "surrogateescape")
+            lines = list(self._lines)
+            lines[self._places[entry.source]] = line
+            write_file(path, b"\n".join(lines), overwrite=True)
+            self._lines = lines
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Failed(f"{path.parent} cannot be made: {error.strerror or error}.") from error
+        self.manifest.write(path, overwrite=self._mine, relocate=True)
+        self._mine = True
+        self._lines = path.read_bytes().split(b"\n")
+        there = enumerate(self.manifest.lines())
+        self._places = {line.source: place for place, line in there if isinstance(line, Entry)}
 
 
 def _place(entry: Entry) -> str:

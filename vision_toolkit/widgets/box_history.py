@@ -137,7 +137,7 @@ class BoxHistory:
     Parameters
     ----------
     manifest, file
-        see :class:`~vision_toolkit.data.working_copy.WorkingCopy`.
+        see :class:`~vision_toolkit.data.working_copy.WorkingCopy`; a working copy has a file already.
     classes
         whose boxes may be changed; other regions stay as they are.
 
@@ -151,8 +151,12 @@ class BoxHistory:
     (0, 0)
     """
 
-    def __init__(self, manifest: Manifest, file: str | os.PathLike[str] | None, classes: Sequence[str]) -> None:
-        self.copy = WorkingCopy(manifest, file)
+    def __init__(
+        self, manifest: Manifest | WorkingCopy, file: str | os.PathLike[str] | None, classes: Sequence[str]
+    ) -> None:
+        if isinstance(manifest, WorkingCopy) and file is not None:
+            raise Invalid(f"A working copy has a file already; file={os.fspath(file)!r} was given too.")
+        self.copy = manifest if isinstance(manifest, WorkingCopy) else WorkingCopy(manifest, file)
         self.classes = tuple(classes)
         entries = list(self.copy.manifest)
         self.sources = tuple(entry.source for entry in entries)

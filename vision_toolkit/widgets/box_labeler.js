@@ -1,76 +1,7 @@
-// The page of BoxLabeler. What it shows is the kernel's last word plus the acts that the kernel has not yet confirmed,
-// replayed; boxes are drawn here and now, and the kernel is told when the mouse is let go.
+// The page of BoxLabeler: boxes are drawn here and now, and the kernel is told when the mouse is let go.
 
-const HELD = 12; // decoded images
 const LEAST = 3; // pixels of the page that a drag has
 const RESTING = 400; // ms without a key, and boxes that were nudged are kept
-
-// ------------------------------------------------------------------ one for each widget, however often it is shown
-
-export class Doc extends Connection {
-  constructor(model) {
-    super(model, { held: HELD });
-    this.sheet = null;
-    this.facts = new Map(); // item -> what the kernel said of it last
-    this.name = this.setup.classes[0].name; // of the next box
-    this.replays = new Map();
-    this.suggested = new Map(); // item -> what is proposed for it, or why nothing is
-  }
-
-  get ready() {
-    return this.sheet !== null;
-  }
-
-  get total() {
-    return this.setup.total;
-  }
-
-  /** Return the number of the image that is shown. */
-  get current() {
-    return this.pending.findLast((act) => act.action === "go")?.item ?? this.sheet?.current ?? 0;
-  }
-
-  take(content) {
-    if (content.type === "suggested") {
-      this.suggested.set(content.item, content);
-      this.tell();
-    }
-    if (content.type !== "sheet") return;
-    this.sheet = content;
-    for (const [item, facts] of Object.entries(content.items)) this.facts.set(Number(item), facts);
-    this.acknowledge(content);
-    this.refresh();
-  }
-
-  /** Return what an image has, or null while the kernel has not told. */
-  stateOf(item) {
-    if (!this.facts.has(item)) return null;
-    if (!this.replays.has(item)) {
-      this.replays.set(item, replayed(this.facts.get(item), this.pending.filter((act) => act.item === item)));
-    }
-    return this.replays.get(item);
-  }
-
-  /** Return the suggestions of an image that nobody took yet, each with its number. */
-  suggestions(item) {
-    const { boxes = [] } = this.suggested.get(item) ?? {};
-    const open = this.stateOf(item)?.open ?? boxes.map((_, number) => number);
-    return open.filter((number) => boxes[number]).map((number) => ({ ...boxes[number], number }));
-  }
-
-  needed() {
-    const { current } = this;
-    return [current, current + 1, current + 2, current - 1].filter((item) => item >= 0 && item < this.total);
-  }
-
-  refresh() {
-    this.replays.clear();
-    this.tell();
-    this.ask();
-  }
-}
-
-// ------------------------------------------------------------------ what is seen
 
 const COMMANDS = {
   delete: ["delete", "delete the box that is selected"], copy: ["copy", "copy the boxes of the image before"],
@@ -79,6 +10,7 @@ const COMMANDS = {
   larger: ["enlarge", "enlarge; Ctrl and the wheel too, at the pointer"], smaller: ["reduce", "reduce"], reset: ["fit", "the whole image"],
   help: ["keys", "show or hide these keys"],
 };
+const LEAFING = ["before", "after", "copy"]; // a review has an order of its own
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const CURSORS = { nw: "nwse-resize", se: "nwse-resize", ne: "nesw-resize", sw: "nesw-resize", n: "ns-resize", s: "ns-resize", e: "ew-resize", w: "ew-resize" };
 const count = (n) => `${n.toLocaleString("en")} box${n === 1 ? "" : "es"}`;
@@ -119,7 +51,9 @@ class View extends Panel {
     }
     const row = make("div", { parent: this.root, class: "vt-commands", role: "group", "aria-label": "commands" });
     this.commands = new Map();
+    this.doneButton(row);
     for (const [command, keys] of Object.entries(commands)) {
+      if (this.doc.setup.done && LEAFING.includes(command)) continue;
       const [text, title] = COMMANDS[command];
       const button = this.button(row, `command ${command}`, text, keys.slice(0, 1));
       button.title = title;
@@ -500,7 +434,7 @@ class View extends Panel {
       undo: state && state.past.length + state.earlier > 0, redo: state && state.future.length + state.later > 0,
       before: current > 0, after: current + 1 < doc.total, copy: current > 0, accept: doc.suggestions(current).length > 0,
     };
-    for (const [command, on] of Object.entries(can)) this.commands.get(command).disabled = !on;
+    for (const [command, on] of Object.entries(can)) if (this.commands.has(command)) this.commands.get(command).disabled = !on;
     this.paint();
     const odd = doc.suggested.get(current)?.odd;
     this.drawStatus(odd ? [odd] : []);

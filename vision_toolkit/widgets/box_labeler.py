@@ -16,6 +16,7 @@ from vision_toolkit.core.errors import Invalid, NotFound
 from vision_toolkit.core.mask import hex_to_rgb
 from vision_toolkit.data.manifest import Manifest
 from vision_toolkit.data.preview import preview
+from vision_toolkit.data.working_copy import WorkingCopy
 from vision_toolkit.widgets import wire
 from vision_toolkit.widgets.box_history import SLACK, BoxHistory, BoxState, box_of, checked_boxes
 from vision_toolkit.widgets.key_map import check_classes, class_keys, command_keys
@@ -62,7 +63,8 @@ class BoxLabeler(PageWidget):
     ----------
     manifest
         the images, each source once. Boxes that it has are there to be changed; regions of other classes, and those
-        that are no upright boxes, are shown and stay as they are.
+        that are no upright boxes, are shown and stay as they are. A
+        :class:`~vision_toolkit.data.working_copy.WorkingCopy` is worked on together with others; it has a file already.
     classes
         names of what is boxed, 1 to 40.
     file
@@ -96,24 +98,25 @@ class BoxLabeler(PageWidget):
     ([(0.25, 0.5, 0.75, 0.75)], ())
     """
 
-    _esm = module("viewport.js", "boxes.js", "box_labeler.js")
+    _esm = module("viewport.js", "boxes.js", "box_doc.js", "box_labeler.js")
     _css = style("box_labeler.css")
     n_boxes = traitlets.Int(0).tag(sync=True)
 
     def __init__(
         self,
-        manifest: Manifest,
+        manifest: Manifest | WorkingCopy,
         classes: Sequence[str],
         *,
         file: str | os.PathLike[str] | None = None,
         start: Callable[[Entry], Iterable[Region]] | None = None,
         side: int = 1024,
     ) -> None:
-        if not isinstance(manifest, Manifest):
+        given = manifest.given if isinstance(manifest, WorkingCopy) else manifest
+        if not isinstance(given, Manifest):
             raise Invalid(
-                f"BoxLabeler takes a Manifest (Manifest.from_folder makes one); a {type(manifest).__name__} was given."
+                f"BoxLabeler takes a Manifest (Manifest.from_folder makes one); a {type(given).__name__} was given."
             )
-        if not len(manifest):
+        if not len(given):
             raise Invalid("The manifest has no images; there is nothing to draw on.")
         if isinstance(side, bool) or not isinstance(side, int) or not 64 <= side <= 4096:
             raise Invalid(f"side is a whole number from 64 to 4096; {side!r} was given.")

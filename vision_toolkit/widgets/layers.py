@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_toolkit.core.mask import Mask, hex_to_rgb
+from vision_toolkit.core.entry import Region
+from vision_toolkit.core.mask import Mask, hex_to_rgb, palette_colour
 from vision_toolkit.data.images import encode_png
 from vision_toolkit.plots.overlay import heat_colours, inner_edge, line_width
+from vision_toolkit.widgets import raster
 
 __all__ = ["heat_layer", "mask_layer", "outline_layer", "shrunk"]
 
@@ -45,10 +48,26 @@ def mask_layer(mask: Mask, *, side: int) -> bytes:
     return encode_png(_palette(mask)[shrunk(mask.ids, side)])
 
 
-def outline_layer(mask: Mask, *, side: int) -> bytes:
-    """Return the outlines of the types of a mask in their colours; all else is transparent."""
+def outline_layer(mask: Mask, *, side: int, regions: Iterable[Region] = ()) -> bytes:
+    """Return the outlines of the types of a mask, and of regions, in their colours; all else is transparent."""
     ids = shrunk(mask.ids, side)
-    return encode_png(_palette(mask)[np.where(inner_edge(ids, line_width(ids.shape)), ids, 0)])
+    width = line_width(ids.shape)
+    layer = _palette(mask)[np.where(inner_edge(ids, width), ids, 0)]
+    colours = dict(zip(mask.names, mask.colours, strict=True))
+    for region in regions:
+        inside = np.zeros_like(ids)
+        raster.polygon(inside, [(x * ids.shape[1], y * ids.shape[0]) for x, y in region.polygon], 1)
+        colour = colours.setdefault(region.name, palette_colour(len(colours)))
+        layer[(inside > 0) & ~_eroded(inside, width)] = (*hex_to_rgb(colour), 255)
+    return encode_png(layer)
+
+
+def _eroded(ids: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
+    """Return the painted pixels that have no other at most ``width`` away; outside the image nothing is painted."""
+    from scipy import ndimage
+
+    found: NDArray[np.bool_] = ndimage.minimum_filter(ids, 2 * width + 1, mode="constant") > 0
+    return found
 
 
 def _palette(mask: Mask) -> NDArray[np.uint8]:

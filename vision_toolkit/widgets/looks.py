@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_toolkit.core.entry import Entry
-from vision_toolkit.core.mask import BACKGROUND
+from vision_toolkit.core.mask import BACKGROUND, Mask
 from vision_toolkit.core.prediction import Prediction
 from vision_toolkit.data.images import read_mask
 from vision_toolkit.data.preview import preview
@@ -58,9 +58,12 @@ class Looks:
             areas = {name: [area, None] for name, area in said.areas().items() if name != BACKGROUND}
             if said.mask.ids.any():
                 layers["mask"] = mask_layer(said.mask, side=self._side)
-        if entry.mask is not None and entry.types:
-            truth = read_mask(entry.mask, size=made.original)
-            layers["truth"] = outline_layer(truth, side=self._side)
+        if (entry.mask is not None and entry.types) or entry.regions:
+            if entry.mask is None:
+                truth = Mask(np.zeros(made.original[::-1], np.uint8), (BACKGROUND, *self._verdicts.types))
+            else:
+                truth = read_mask(entry.mask, size=made.original)
+            layers["truth"] = outline_layer(truth, side=self._side, regions=entry.regions)
             for name, area in truth.areas().items():
                 if name != BACKGROUND:
                     areas.setdefault(name, [None, None])[1] = area

@@ -1,118 +1,6 @@
-// The page of MaskPainter. It paints here and now; a finished stroke goes to the kernel as the pixels of its box, so that
-// what is sent again paints the same. What Python paints comes as such a box too.
+// The page of MaskPainter: tools, keys and pointers. It paints here and now.
 
-const HELD = 5; // images, with their masks
-const MOST_ZOOM = 32;
 const CLOSE = 9; // screen pixels within which a click closes a polygon
-
-// ------------------------------------------------------------------ one for each widget, however often it is shown
-
-export class Doc extends Connection {
-  constructor(model) {
-    super(model, { held: HELD });
-    this.plan = null;
-    this.current = 0;
-    this.queue = Promise.resolve(); // acts in order, although packing takes a moment
-    this.packing = 0;
-    this.changed = new Set(); // told (item, box) when pixels changed
-  }
-
-  get ready() {
-    return this.plan !== null;
-  }
-
-  get shown() {
-    return this.images.get(this.current) ?? null;
-  }
-
-  get painting() {
-    return this.shown?.painting ?? null;
-  }
-
-  needed() {
-    const items = [this.current, this.current + 1, this.current - 1, ...this.pending.map((act) => act.item)];
-    return [...new Set(items)].filter((item) => item >= 0 && item < this.plan.total);
-  }
-
-  async unpack([picture, mask], media, { width, height }) {
-    const [bitmap, data] = await Promise.all([decode(picture, media), inflated(bytesOf(mask))]);
-    if (data.length !== width * height) throw new Error("the mask has another size");
-    return { bitmap, painting: new Painting(width, height, data) };
-  }
-
-  take(content, buffers) {
-    if (content.type === "plan") this.takePlan(content);
-    else if (content.type === "patch") this.takePatch(content, bytesOf(buffers[0]));
-  }
-
-  takePlan(plan) {
-    const first = this.plan === null;
-    this.plan = plan;
-    this.acknowledge(plan);
-    if ((first || plan.page === null) && plan.current !== this.current) this.current = plan.current;
-    this.refresh();
-  }
-
-  /** Take what Python painted; strokes made meanwhile come after it, as the kernel will see them. */
-  takePatch({ item, box, op }, bytes) {
-    this.queue = this.queue.then(async () => {
-      const painting = this.images.get(item)?.painting;
-      if (!painting) return;
-      const pixels = await inflated(bytes);
-      if (op === "undo") painting.redos.push(...painting.undos.splice(-1));
-      else if (op === "redo") painting.undos.push(...painting.redos.splice(-1));
-      else {
-        painting.undos.push({ box, before: painting.crop(box), after: pixels });
-        painting.redos = [];
-      }
-      painting.paste(box, pixels);
-      for (const told of this.changed) told(item, box);
-      this.tell();
-    });
-  }
-
-  // --- acts
-
-  later(act) {
-    this.packing += 1;
-    this.tell();
-    this.queue = this.queue
-      .then(act)
-      .catch((error) => this.say(`This stroke could not be sent: ${error.message}`, true)) // the ones behind it go on
-      .finally(() => {
-        this.packing -= 1;
-        this.tell();
-      });
-  }
-
-  stroke(item, op, box, pixels) {
-    for (const told of this.changed) told(item, box);
-    this.later(async () => this.act("stroke", item, { op, box, bytes: await deflated(pixels) }));
-  }
-
-  step(op) {
-    const { painting, current } = this;
-    const done = op === "undo" ? painting?.back() : painting?.again();
-    if (!done) return this.say(`There is nothing to ${op} on this image.`, true);
-    this.said = { text: op === "undo" ? "Taken back." : "Done again.", bad: false };
-    this.stroke(current, op, done.box, done.pixels);
-  }
-
-  go(item) {
-    if (!this.plan || item < 0 || item >= this.plan.total) return this.say(item < 0 ? "No image before this one." : "No image behind this one.");
-    this.current = item;
-    this.said = { text: "", bad: false };
-    this.later(() => this.act("go", item));
-    this.refresh();
-  }
-
-  refresh() {
-    this.tell();
-    if (this.ready) this.ask();
-  }
-}
-
-// ------------------------------------------------------------------ what is seen
 
 const TOOLS = {
   brush: ["brush", ["b"], "paint; Ctrl erases while it is held"], eraser: ["eraser", ["e"], "erase"],
@@ -131,12 +19,14 @@ const COMMANDS = {
   help: ["keys", ["h", "?"], "show or hide these keys"],
 };
 
+const LEAFING = ["normal", "back", "on"]; // a review has these itself
+
 class View extends Panel {
   constructor(doc, el) {
     super(doc, el, { name: "vt-painter", label: "Paint masks", role: "painting tool" });
-    this.observer = new ResizeObserver(() => this.resized());
-    this.observer.observe(this.stage);
-    this.repaint = (item, box) => item === this.drawn && this.paintBox(box);
+    this.observer = new ResizeObserver(() => this.lay());
+    this.observer.observe(this.sheet.stage);
+    this.repaint = (item, box) => item === this.drawn && this.sheet.paint(box);
     doc.changed.add(this.repaint);
     this.draw();
   }
@@ -150,7 +40,7 @@ class View extends Panel {
   // --- building
 
   build() {
-    Object.assign(this, { tool: "brush", type: 1, size: 12, tolerance: 24, zoom: 1, left: 0, top: 0, corners: [], drawn: null });
+    Object.assign(this, { tool: "brush", type: 1, size: 12, tolerance: 24, corners: [], drawn: null });
     const bar = make("div", { parent: this.root, class: "vt-bar" });
     this.title = make("span", { parent: bar, class: "vt-title" });
     this.saved = make("span", { parent: bar, class: "vt-saved" });
@@ -162,7 +52,6 @@ class View extends Panel {
       if (at < 9) this.keys.set(String(at + 1), () => this.pick(at + 1));
       return button;
     });
-    this.colours = this.doc.setup.types.map(({ colour }) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)));
     const tools = make("div", { parent: this.root, class: "vt-row", role: "group", "aria-label": "tools" });
     this.tools = {};
     for (const [tool, [text, keys, title]] of Object.entries(TOOLS)) {
@@ -173,16 +62,14 @@ class View extends Panel {
     }
     this.number = this.slider(tools, "size", { min: 1, max: 200, value: this.size }, (value) => this.resize(value));
     this.sliders(make("div", { parent: this.root, class: "vt-row" }));
-    this.stage = make("div", { parent: this.root, class: "vt-stage", "data-jp-suppress-context-menu": "true" });
-    this.base = make("canvas", { parent: this.stage, role: "img", width: "1", height: "1" });
-    this.over = make("canvas", { parent: this.stage, width: "1", height: "1" });
-    this.cursor = make("canvas", { parent: this.stage, class: "vt-cursor", width: "1", height: "1" });
-    this.message = make("div", { parent: this.stage, class: "vt-message" });
-    this.over.style.opacity = "0.55";
+    this.sheet = new MaskSheet(this.root, this.doc.setup.types);
+    this.fingers = new Fingers(this.sheet.viewport);
     const row = make("div", { parent: this.root, class: "vt-commands", role: "group", "aria-label": "commands" });
     this.commands = {};
+    this.doneButton(row);
+    const { model, done } = this.doc.setup;
     for (const [command, [text, keys, title]] of Object.entries(COMMANDS)) {
-      if (command === "start" && !this.doc.setup.model) continue;
+      if ((command === "start" && !model) || (done && LEAFING.includes(command))) continue;
       const button = this.button(row, `command ${command}`, text, keys.slice(0, 1));
       button.title = title;
       button.addEventListener("click", () => this.command(command));
@@ -194,7 +81,7 @@ class View extends Panel {
     this.where = make("span", { parent: row, class: "vt-where" });
     this.helpList([
       [["1"], "to 9: the anomaly type"], ...Object.values(TOOLS).map(([, keys, title]) => [keys, title]),
-      ...Object.values(COMMANDS).map(([, keys, title]) => [keys, title]), [["Ctrl"], "and the wheel: zoom at the pointer, up to 32 times"],
+      ...Object.values(COMMANDS).map(([, keys, title]) => [keys, title]), [["Ctrl"], "and the wheel, or two fingers: zoom at the pointer, up to 32 times"],
     ]);
     this.status = make("div", { parent: this.root, class: "vt-status", role: "status", "aria-live": "polite" });
     this.listen();
@@ -215,9 +102,9 @@ class View extends Panel {
     const look = { brightness: 100, contrast: 100 };
     const filtered = (name) => (value) => {
       look[name] = value;
-      this.base.style.filter = `brightness(${look.brightness}%) contrast(${look.contrast}%)`; // the picture only
+      this.sheet.base.style.filter = `brightness(${look.brightness}%) contrast(${look.contrast}%)`; // the picture only
     };
-    this.slider(row, "opacity", { min: 0, max: 100, value: 55 }, (value) => (this.over.style.opacity = String(value / 100)));
+    this.slider(row, "opacity", { min: 0, max: 100, value: 55 }, (value) => (this.sheet.over.style.opacity = String(value / 100)));
     this.slider(row, "brightness", { min: 20, max: 300, value: 100 }, filtered("brightness"));
     this.slider(row, "contrast", { min: 20, max: 300, value: 100 }, filtered("contrast"));
     this.reach = this.slider(row, "tolerance", { min: 0, max: 128, value: this.tolerance }, (value) => (this.tolerance = value));
@@ -254,10 +141,12 @@ class View extends Panel {
     if (command === "help") this.toggleHelp(this.commands.help);
     else if (command === "smaller" || command === "larger") this.resize(command === "larger" ? Math.max(this.size + 1, this.size * 1.25) : Math.min(this.size - 1, this.size * 0.8));
     else if (command === "hide") {
-      this.over.hidden = !this.over.hidden;
+      this.sheet.over.hidden = !this.sheet.over.hidden;
       this.draw();
-    } else if (command === "fit") this.fit();
-    else if (command === "back" || command === "on") doc.go(doc.current + (command === "on" ? 1 : -1));
+    } else if (command === "fit") {
+      this.sheet.fit();
+      this.lay();
+    } else if (command === "back" || command === "on") doc.go(doc.current + (command === "on" ? 1 : -1));
     else if (!doc.painting) doc.say(doc.shown?.error ?? WAIT, true);
     else if (command === "undo" || command === "redo") doc.step(command);
     else if (command === "start") doc.later(() => doc.act("start", doc.current, { type: doc.setup.types[this.type - 1].name }));
@@ -309,7 +198,7 @@ class View extends Panel {
       this.held = false;
       this.draw();
     });
-    const { stage } = this;
+    const { stage } = this.sheet;
     stage.addEventListener("contextmenu", (event) => event.preventDefault());
     stage.addEventListener("pointerdown", (event) => this.down(event));
     stage.addEventListener("pointermove", (event) => this.move(event));
@@ -321,25 +210,26 @@ class View extends Panel {
       (event) => {
         if (!event.ctrlKey && !event.metaKey) return; // the plain wheel scrolls the notebook
         event.preventDefault();
-        this.zoomAt(event, this.zoom * Math.exp(-event.deltaY / 300));
+        const { viewport } = this.sheet;
+        viewport.zoomTo(viewport.zoom * Math.exp(-event.deltaY / 300), this.sheet.at(event));
+        this.lay();
       },
       { passive: false },
     );
   }
 
-  /** Return where the pointer is, in pixels of the image. */
-  at(event) {
-    const box = this.stage.getBoundingClientRect();
-    return [(event.clientX - box.left - this.left) / this.zoom, (event.clientY - box.top - this.top) / this.zoom];
-  }
-
   down(event) {
-    const { doc } = this;
+    const { doc, sheet } = this;
+    if (event.pointerType === "touch" && this.fingers.down(event.pointerId, sheet.at(event)) > 1) return this.pinch();
     if (this.drag || (event.pointerType !== "touch" && event.button > 1)) return;
-    this.stage.setPointerCapture(event.pointerId); // a release outside is heard too
-    const point = this.at(event);
+    try {
+      sheet.stage.setPointerCapture(event.pointerId); // a release outside is heard too
+    } catch {
+      // The pointer is gone already; its end is heard all the same.
+    }
+    const point = sheet.pixelAt(event);
     if (this.held || this.tool === "pan" || event.button === 1) {
-      this.drag = { kind: "pan", x: event.clientX - this.left, y: event.clientY - this.top };
+      this.drag = { kind: "pan", at: sheet.at(event) };
       return;
     }
     const painting = doc.painting;
@@ -348,32 +238,48 @@ class View extends Panel {
     if (this.tool === "polygon") return this.corner(point, value);
     this.drag = { kind: this.tool, last: point, value, painting, item: doc.current, points: [point], x: event.clientX };
     painting.begin();
-    if (this.tool === "brush" || this.tool === "eraser") this.paintBox(painting.line(point, point, this.size, value));
+    if (this.tool === "brush" || this.tool === "eraser") sheet.paint(painting.line(point, point, this.size, value));
     else if (this.tool === "fill") this.finish(() => painting.fill(point, value));
-    else if (this.tool === "grow") this.paintBox(painting.grow(this.pixels(), point, this.tolerance, value));
+    else if (this.tool === "grow") sheet.paint(painting.grow(sheet.pixels(), point, this.tolerance, value));
+  }
+
+  /** Enlarge and move with two fingers; what the first one has begun to paint is no stroke. */
+  pinch() {
+    if (this.drag?.painting) this.revert();
+    else if (this.tool === "polygon" && this.drag?.kind !== "pinch") this.corners.pop();
+    this.drag = { kind: "pinch" };
+    this.drawCursor(null);
   }
 
   move(event) {
-    const { drag } = this;
-    if (!drag) return this.drawCursor(this.at(event));
-    if (drag.kind === "pan") return this.place(this.zoom, event.clientX - drag.x, event.clientY - drag.y);
+    const { drag, sheet } = this;
+    if (this.fingers.move(event.pointerId, sheet.at(event))) this.lay();
+    if (!drag) return this.drawCursor(sheet.pixelAt(event));
+    if (drag.kind === "pinch") return;
+    if (drag.kind === "pan") {
+      const to = sheet.at(event);
+      sheet.viewport.pan([0, 1].map((axis) => to[axis] - drag.at[axis]));
+      drag.at = to;
+      return this.lay();
+    }
     const passed = event.getCoalescedEvents?.() ?? [];
     for (const one of passed.length ? passed : [event]) {
-      const point = this.at(one);
+      const point = sheet.pixelAt(one);
       if (drag.kind === "lasso") drag.points.push(point);
       else if (drag.kind === "brush" || drag.kind === "eraser") {
-        this.paintBox(drag.painting.line(drag.last, point, this.size, drag.value));
+        sheet.paint(drag.painting.line(drag.last, point, this.size, drag.value));
         drag.last = point;
       }
     }
     if (drag.kind === "grow") this.regrow(Math.max(0, Math.min(128, this.tolerance + Math.round((event.clientX - drag.x) / 4))));
-    this.drawCursor(this.at(event));
+    this.drawCursor(sheet.pixelAt(event));
   }
 
   up(event) {
     const { drag } = this;
-    if (!drag) return;
-    if (drag.kind === "pan") this.drag = null;
+    const left = this.fingers.up(event.pointerId);
+    if (!drag || (drag.kind === "pinch" && left)) return; // a pinch ends with the last finger
+    if (drag.kind === "pan" || drag.kind === "pinch") this.drag = null;
     else if (drag.kind === "lasso") this.finish(() => drag.painting.polygon(drag.points, drag.value));
     else {
       if (drag.kind === "grow" && drag.tolerance !== undefined) {
@@ -383,13 +289,13 @@ class View extends Panel {
       }
       this.finish(() => null);
     }
-    this.drawCursor(this.at(event));
+    this.drawCursor(this.sheet.pixelAt(event));
   }
 
   /** End a stroke, and send it if it changed anything. */
   finish(paint) {
     const { painting, item } = this.drag;
-    this.paintBox(paint());
+    this.sheet.paint(paint());
     this.drag = null;
     const change = painting.commit();
     if (change) {
@@ -403,17 +309,21 @@ class View extends Panel {
     const { drag } = this;
     if (drag.tolerance === tolerance) return;
     drag.tolerance = tolerance;
-    const { painting } = drag;
-    for (const [key, pixels] of painting.tiles) painting.paste(painting.tileBox(key), pixels);
-    if (painting.box) this.paintBox(painting.box);
-    painting.begin();
-    this.paintBox(painting.grow(this.pixels(), drag.points[0], tolerance, drag.value));
+    this.revert();
+    drag.painting.begin();
+    this.sheet.paint(drag.painting.grow(this.sheet.pixels(), drag.points[0], tolerance, drag.value));
     this.doc.say(`Tolerance ${tolerance}.`);
+  }
+
+  /** Take back what was painted since the mouse was pressed. */
+  revert() {
+    const { painting } = this.drag;
+    this.sheet.paint(painting.revert());
   }
 
   corner(point, value) {
     const [first] = this.corners;
-    if (first && this.corners.length > 2 && Math.hypot(point[0] - first[0], point[1] - first[1]) * this.zoom < CLOSE) return this.closePolygon();
+    if (first && this.corners.length > 2 && Math.hypot(point[0] - first[0], point[1] - first[1]) * this.sheet.viewport.scale < CLOSE) return this.closePolygon();
     this.corners.push(point);
     this.cornerValue = value;
     this.drawCursor(point);
@@ -430,112 +340,32 @@ class View extends Panel {
     this.drawCursor();
   }
 
-  /** Return the pixels of the picture at the size of the mask, RGBA. */
-  pixels() {
-    const { bitmap, painting } = this.doc.shown;
-    if (this.read?.bitmap !== bitmap) {
-      const canvas = new OffscreenCanvas(painting.width, painting.height);
-      const pen = canvas.getContext("2d", { willReadFrequently: true });
-      pen.drawImage(bitmap, 0, 0, painting.width, painting.height);
-      this.read = { bitmap, data: pen.getImageData(0, 0, painting.width, painting.height).data };
-    }
-    return this.read.data;
-  }
-
-  // --- looking
-
-  place(zoom, left, top) {
-    Object.assign(this, { zoom, left, top });
-    const scale = this.doc.painting ? this.doc.painting.width / this.base.width : 1;
-    this.base.style.transform = `translate(${left}px, ${top}px) scale(${zoom * scale})`;
-    this.over.style.transform = `translate(${left}px, ${top}px) scale(${zoom})`;
-    this.base.classList.toggle("vt-sharp", zoom >= 3);
-    this.over.classList.add("vt-sharp");
-    this.root.dataset.zoom = zoom.toFixed(5);
-    this.root.dataset.offset = `${left.toFixed(3)},${top.toFixed(3)}`;
-    this.drawCursor(this.pointer);
-  }
-
-  fit() {
-    const { painting } = this.doc;
-    if (!painting) return;
-    const { clientWidth, clientHeight } = this.stage;
-    this.fitted = Math.min(clientWidth / painting.width, clientHeight / painting.height, 8);
-    this.place(this.fitted, (clientWidth - painting.width * this.fitted) / 2, (clientHeight - painting.height * this.fitted) / 2);
-  }
-
-  zoomAt(event, zoom) {
-    const box = this.stage.getBoundingClientRect();
-    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-    const to = Math.max(Math.min(this.fitted ?? 1, 1) / 2, Math.min(MOST_ZOOM, zoom));
-    this.place(to, x - ((x - this.left) * to) / this.zoom, y - ((y - this.top) * to) / this.zoom);
-  }
-
-  resized() {
-    this.cursor.width = this.stage.clientWidth;
-    this.cursor.height = this.stage.clientHeight;
-    if (this.zoom === this.fitted) this.fit();
-  }
-
   // --- drawing
 
-  paintBox(box) {
-    const { painting } = this.doc;
-    if (!box || !painting) return;
-    const [left, top, width, height] = box;
-    const image = new ImageData(width, height);
-    const words = new Uint32Array(image.data.buffer);
-    for (let row = 0; row < height; row += 1) {
-      const base = (top + row) * painting.width + left;
-      for (let column = 0; column < width; column += 1) {
-        const value = painting.data[base + column];
-        if (value) words[row * width + column] = this.words[value];
-      }
-    }
-    this.over.getContext("2d").putImageData(image, left, top);
+  lay() {
+    const { sheet, root } = this;
+    sheet.lay();
+    const { rect, scale } = sheet.viewport;
+    root.dataset.zoom = scale.toFixed(5);
+    root.dataset.rect = rect.map((length) => length.toFixed(3)).join();
+    this.drawCursor();
   }
 
   drawImage() {
-    const { doc } = this;
-    const { shown, current } = doc;
-    if (this.drawn === current && this.bitmap === shown?.bitmap) return;
-    [this.drawn, this.bitmap] = [current, shown?.bitmap];
+    const { shown, current } = this.doc;
+    if (this.drawn === current && this.sheet.bitmap === (shown?.bitmap ?? null)) return;
+    this.drawn = current;
     this.corners = [];
-    this.read = null;
-    this.base.hidden = !shown?.bitmap;
-    this.over.width = this.over.height = 1;
-    if (!shown?.bitmap) return;
-    const { bitmap, painting } = shown;
-    this.words = [0, ...this.colours.map(([red, green, blue]) => (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0)];
-    [this.base.width, this.base.height] = [bitmap.width, bitmap.height];
-    this.base.getContext("2d").drawImage(bitmap, 0, 0);
-    this.base.setAttribute("aria-label", `image ${shown.title}`);
-    [this.over.width, this.over.height] = [painting.width, painting.height];
-    this.paintBox([0, 0, painting.width, painting.height]);
-    this.fit();
+    this.sheet.show(shown);
+    this.lay();
   }
 
   drawCursor(point = this.pointer) {
     this.pointer = point;
-    const pen = this.cursor.getContext("2d");
-    pen.clearRect(0, 0, this.cursor.width, this.cursor.height);
-    const onScreen = ([x, y]) => [x * this.zoom + this.left, y * this.zoom + this.top];
-    const line = (points, isClosed) => {
-      pen.beginPath();
-      points.forEach((one, at) => pen[at ? "lineTo" : "moveTo"](...onScreen(one)));
-      if (isClosed) pen.closePath();
-      for (const [colour, wide] of [["#000", 3], ["#fff", 1]]) Object.assign(pen, { strokeStyle: colour, lineWidth: wide }) && pen.stroke();
-    };
-    if (this.corners.length) line([...this.corners, ...(point ? [point] : [])], false);
-    else if (this.drag?.kind === "lasso") line(this.drag.points, true);
-    else if (point && (this.tool === "brush" || this.tool === "eraser")) {
-      const [x, y] = onScreen(this.size <= 1 ? point.map((value) => Math.floor(value) + 0.5) : point);
-      for (const [colour, wide] of [["#000", 3], ["#fff", 1]]) {
-        pen.beginPath();
-        pen.arc(x, y, Math.max(1, (this.size / 2) * this.zoom), 0, 2 * Math.PI);
-        Object.assign(pen, { strokeStyle: colour, lineWidth: wide }) && pen.stroke();
-      }
-    }
+    const { corners, drag, tool, size } = this;
+    if (corners.length) this.sheet.draw({ line: [...corners, ...(point ? [point] : [])] });
+    else if (drag?.kind === "lasso") this.sheet.draw({ line: drag.points, isClosed: true });
+    else this.sheet.draw({ disc: tool === "brush" || tool === "eraser" ? point : null, size });
   }
 
   draw() {
@@ -543,24 +373,24 @@ class View extends Panel {
     this.drawSaved(doc.plan);
     root.dataset.pending = doc.pending.length + doc.packing;
     if (!doc.ready) {
-      write(this.message, doc.trouble ?? (doc.late ? "The kernel does not answer. Run the cell again." : "Loading …"));
+      write(this.sheet.message, doc.trouble ?? (doc.late ? "The kernel does not answer. Run the cell again." : "Loading …"));
       this.drawStatus();
       return;
     }
     this.drawImage();
     const { shown, plan, current, painting } = doc;
-    write(this.message, shown?.error ?? (shown ? "" : "Loading …"));
+    write(this.sheet.message, shown?.error ?? (shown ? "" : "Loading …"));
     write(this.title, `${shown?.title ?? ""}${painting ? `   ${painting.width} x ${painting.height}` : ""}`);
-    write(this.where, `${current + 1} of ${plan.total}, ${plan.painted} painted`);
+    write(this.where, doc.setup.done ? "" : `${current + 1} of ${plan.total}, ${plan.painted} painted`);
     this.types.forEach((button, at) => button.setAttribute("aria-pressed", String(this.type === at + 1)));
     const tool = this.held ? "pan" : this.tool;
     for (const [name, button] of Object.entries(this.tools)) button.setAttribute("aria-pressed", String(name === tool));
-    this.stage.classList.toggle("vt-pan", tool === "pan");
+    this.sheet.stage.classList.toggle("vt-pan", tool === "pan");
     this.commands.undo.disabled = !painting?.undos.length;
     this.commands.redo.disabled = !painting?.redos.length;
-    this.commands.hide.setAttribute("aria-pressed", String(this.over.hidden));
-    this.commands.back.disabled = current === 0;
-    this.commands.on.disabled = current + 1 >= plan.total;
+    this.commands.hide.setAttribute("aria-pressed", String(this.sheet.over.hidden));
+    if (this.commands.back) this.commands.back.disabled = current === 0;
+    if (this.commands.on) this.commands.on.disabled = current + 1 >= plan.total;
     this.drawStatus(plan.told);
     root.dataset.item = String(current);
     root.dataset.tool = tool;

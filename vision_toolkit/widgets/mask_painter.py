@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import base64
 import os
-import re
-import threading
-import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from vision_toolkit.core.entry import Entry, Label, MaskRef
-from vision_toolkit.core.errors import Conflict, Failed, Invalid, NotFound, VisionError
+from vision_toolkit.core.entry import Entry, Label
+from vision_toolkit.core.errors import Invalid, NotFound, VisionError
 from vision_toolkit.core.mask import BACKGROUND, Mask, hex_to_rgb, palette_colour
-from vision_toolkit.data.images import encode_mask, encode_png, probe, read_image, read_mask
+from vision_toolkit.data.images import encode_png, read_image
 from vision_toolkit.data.manifest import Manifest
 from vision_toolkit.data.preview import preview
-from vision_toolkit.data.storage import is_inline, local_path, read_bytes, write_file
+from vision_toolkit.data.storage import local_path
 from vision_toolkit.data.working_copy import WorkingCopy
 from vision_toolkit.widgets import raster, wire
 from vision_toolkit.widgets.key_map import check_classes
+from vision_toolkit.widgets.mask_store import LEAVE, MaskStore, cut, packed, unpacked
 from vision_toolkit.widgets.ordering import Predicting
 from vision_toolkit.widgets.page import PageWidget, module, style
 from vision_toolkit.widgets.pictures import Pictures, Shown, contact_png, title_of
@@ -35,21 +30,9 @@ __all__ = ["MaskPainter"]
 
 Ids = NDArray[np.uint8]
 Points = Sequence[tuple[float, float]]
-_HELD = 6
-"""Masks that are kept unpacked; the others are read again from where they were written."""
-_LARGEST = 4096 * 4096
 _PICTURES = 6
 _LEVEL = 0.5
 """What a heat map has to reach to be painted, where a model paints no types."""
-
-
-@dataclass(slots=True)
-class _Change:
-    """Hold one change of a mask: its box, and the packed pixels before and after."""
-
-    box: raster.Box
-    before: bytes = field(repr=False)
-    after: bytes = field(repr=False)
 
 
 class MaskPainter(PageWidget):
@@ -65,7 +48,8 @@ class MaskPainter(PageWidget):
     Parameters
     ----------
     images
-        a manifest, whose masks are there to begin with; or one image: an entry, path, URI, array or PIL image.
+        a manifest, whose masks are there to begin with; or one image: an entry, path, URI, array or PIL image. A
+        :class:`~vision_toolkit.data.working_copy.WorkingCopy` is worked on together with others; it has a file already.
     types
         anomaly type to ``#rrggbb``; or names, which get colours. Types of masks that are there come after them. None:
         those of the manifest, else of the model.
@@ -95,44 +79,42 @@ class MaskPainter(PageWidget):
     MaskPainter(0 of 1 image painted, in memory only)
     """
 
-    _esm = module("raster.js", "mask_painter.js")
+    _esm = module("raster.js", "viewport.js", "mask_doc.js", "mask_sheet.js", "mask_painter.js")
     _css = style("mask_painter.css")
     n_painted = traitlets.Int(0).tag(sync=True)
 
     def __init__(
         self,
-        images: Manifest | Any,
+        images: Manifest | WorkingCopy | Any,
         types: Mapping[str, str] | Sequence[str] | None = None,
         *,
         file: str | os.PathLike[str] | None = None,
         model: Predicting | None = None,
         side: int = 4096,
     ) -> None:
-        manifest = images if isinstance(images, Manifest) else Manifest([_entry(images)])
-        if not len(manifest):
+        if isinstance(images, WorkingCopy):
+            if file is not None:
+                raise Invalid(f"A working copy has a file already; file={os.fspath(file)!r} was given too.")
+            copy = images
+        else:
+            copy = WorkingCopy(images if isinstance(images, Manifest) else Manifest([_entry(images)]), file)
+        if not len(copy.given):
             raise Invalid("The manifest has no images; there is nothing to paint.")
         if not isinstance(side, int) or not 64 <= side <= 4096:
             raise Invalid(f"side is a whole number from 64 to 4096; {side!r} was given.")
         if model is not None and not callable(getattr(model, "predict_all", None)):
             raise Invalid(f"A model is what vt.train returns or vt.load reads; a {type(model).__name__} was given.")
-        self.colours = _colours(types, manifest, model)
-        self._names = (BACKGROUND, *self.colours)
-        self._copy = WorkingCopy(manifest, file)
-        self._sources = [entry.source for entry in manifest]
-        self._items = {source: item for item, source in enumerate(self._sources)}
-        self._labels = [entry.label for entry in manifest]  # as they were given
+        self.colours = _colours(types, copy.manifest, model)
+        self._store = MaskStore(copy, self.colours)
         self._model, self._side = model, side
-        self._unpacked: OrderedDict[int, Ids] = OrderedDict()
-        self._undos: dict[int, list[_Change]] = {}
-        self._redos: dict[int, list[_Change]] = {}
         self._item = 0
-        self._lock = threading.RLock()  # pictures are sent from other threads: a mask is sent whole, then what changes
+        self._pages: set[str] = set()
         self._pictures = Pictures(self._shown, self._post_image)
         setup = {
-            "total": len(manifest), "model": model is not None,
+            "total": len(copy.given), "model": model is not None,
             "types": [{"name": name, "colour": colour} for name, colour in self.colours.items()],
         }  # fmt: skip
-        super().__init__(setup, n_painted=len(self._copy.changed))
+        super().__init__(setup, n_painted=len(copy.changed))
 
     # ---------------------------------------------------------------- painting
 
@@ -165,8 +147,8 @@ class MaskPainter(PageWidget):
 
     def paint(self, mask: Mask | Ids, *, source: str | None = None) -> None:
         """Replace the whole mask: by one of the same size whose types are known, or by (H, W) uint8 ids."""
-        ids = self._ids(self._number(source))
-        new = self._as_ids(mask, ids.shape)
+        ids = self._store.ids(self._number(source))
+        new = self._store.as_ids(mask, ids.shape)
 
         def replaced(ids: Ids) -> raster.Box:
             ids[:] = new
@@ -176,7 +158,7 @@ class MaskPainter(PageWidget):
 
     def clear(self, *, source: str | None = None) -> None:
         """Erase the whole mask."""
-        self.paint(np.zeros_like(self._ids(self._number(source))), source=source)
+        self.paint(np.zeros_like(self._store.ids(self._number(source))), source=source)
 
     def start(self, type: str | None = None, *, source: str | None = None) -> None:
         """Take the model's prediction as the mask: its types; of a model without types, its heat map as ``type``.
@@ -187,7 +169,7 @@ class MaskPainter(PageWidget):
             if there is no model, or ``type`` is needed.
         """
         item = self._number(source)
-        self.paint(self._predicted(item, type), source=self._sources[item])
+        self.paint(self._predicted(item, type), source=self._store.sources[item])
 
     def undo(self, *, source: str | None = None) -> None:
         """Take back the last change of an image.
@@ -217,7 +199,7 @@ class MaskPainter(PageWidget):
         Invalid
             if something is painted on it.
         """
-        self._set_normal(self._number(source))
+        self._store.set_normal(self._number(source))
         self._tell()
 
     def go(self, to: int | str) -> None:
@@ -228,8 +210,8 @@ class MaskPainter(PageWidget):
         NotFound
             if there is none.
         """
-        if isinstance(to, bool) or (isinstance(to, int) and not 0 <= to < len(self._sources)):
-            raise NotFound(f"There is no image at place {to!r}; places go from 0 to {len(self._sources) - 1}.")
+        if isinstance(to, bool) or (isinstance(to, int) and not 0 <= to < len(self._store.sources)):
+            raise NotFound(f"There is no image at place {to!r}; places go from 0 to {len(self._store.sources) - 1}.")
         self._item = to if isinstance(to, int) else self._number(to)
         self._tell()
 
@@ -242,30 +224,30 @@ class MaskPainter(PageWidget):
 
     def mask(self, source: str | None = None) -> Mask:
         """Return a mask as it is now."""
-        ids = self._ids(self._number(source))
-        return Mask(ids.copy(), self._names, ("#FFFFFF", *self.colours.values()))
+        ids = self._store.ids(self._number(source))
+        return Mask(ids.copy(), self._store.names, ("#FFFFFF", *self.colours.values()))
 
     @property
     def manifest(self) -> Manifest:
         """Return the manifest with the masks in it: a type that is painted makes an entry an anomaly."""
-        return self._copy.manifest
+        return self._store.copy.manifest
 
     @property
     def changed(self) -> tuple[str, ...]:
         """Return the sources whose mask or label is no longer as it was given."""
-        return self._copy.changed
+        return self._store.copy.changed
 
     def __repr__(self) -> str:
-        total, painted = len(self._sources), len(self._copy.changed)
-        place = "in memory only" if self._copy.path is None else f"in {self._copy.path.name}"
+        total, painted = len(self._store.sources), len(self._store.copy.changed)
+        place = "in memory only" if self._store.copy.path is None else f"in {self._store.copy.path.name}"
         return f"MaskPainter({painted} of {total} image{'s' * (total != 1)} painted, {place})"
 
     def _picture(self) -> str:
         """Draw some of the images with their masks."""
         from vision_toolkit.plots import overlay
 
-        start = max(0, min(self._item - _PICTURES // 2, len(self._sources) - _PICTURES))
-        entries = [self._entry(item) for item in range(start, min(start + _PICTURES, len(self._sources)))]
+        start = max(0, min(self._item - _PICTURES // 2, len(self._store.sources) - _PICTURES))
+        entries = [self._entry(item) for item in range(start, min(start + _PICTURES, len(self._store.sources)))]
 
         def laid(entry: Entry, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
             return overlay(pixels, mask=self.mask(entry.source))
@@ -275,58 +257,27 @@ class MaskPainter(PageWidget):
     # ---------------------------------------------------------------- the masks
 
     def _entry(self, item: int) -> Entry:
-        return self._copy.entry(self._sources[item])
+        return self._store.entry(item)
 
     def _number(self, source: str | None) -> int:
         if source is None:
             return self._item
-        if source not in self._items:
-            raise NotFound(f"There is no image {source!r}; they are spelled as in {self._sources[0]!r}.")
-        return self._items[source]
+        if source not in self._store.items:
+            raise NotFound(f"There is no image {source!r}; they are spelled as in {self._store.sources[0]!r}.")
+        return self._store.items[source]
 
     def _value(self, type: str) -> int:
         if type not in self.colours:
             raise Invalid(f"The types are {', '.join(map(repr, self.colours))}; {type!r} was given.")
-        return self._names.index(type)
-
-    def _ids(self, item: int) -> Ids:
-        """Return the ids of an image, from where they were written."""
-        with self._lock:
-            if item not in self._unpacked:
-                self._unpacked[item] = self._read(self._entry(item))
-                while len(self._unpacked) > _HELD:
-                    self._unpacked.popitem(last=False)
-            self._unpacked.move_to_end(item)
-            return self._unpacked[item]
-
-    def _read(self, entry: Entry) -> Ids:
-        facts = probe(read_bytes(entry.location))
-        size = facts.width, facts.height
-        if size[0] * size[1] > _LARGEST:
-            raise Invalid(f"{entry.source} has {size[0]}x{size[1]} pixels; masks are painted on up to 4096x4096.")
-        ids = np.zeros((size[1], size[0]), np.uint8)
-        return ids if entry.mask is None else self._as_ids(read_mask(entry.mask, size=size), ids.shape).copy()
-
-    def _as_ids(self, mask: Mask | Ids, shape: tuple[int, ...]) -> Ids:
-        if not isinstance(mask, Mask):
-            mask = Mask(np.asarray(mask), self._names)
-        if mask.ids.shape != shape:
-            height, width = shape
-            raise Invalid(f"The image is {width}x{height}, the mask {mask.size[0]}x{mask.size[1]}; they must agree.")
-        unknown = [name for name in mask.types if name not in self._names]
-        if unknown:
-            raise Invalid(f"The types are {', '.join(map(repr, self.colours))}; the mask has {unknown[0]!r}.")
-        table = np.array([self._names.index(n) if n in self._names else 0 for n in mask.names], np.uint8)
-        found: Ids = table[mask.ids]
-        return found
+        return self._store.names.index(type)
 
     def _predicted(self, item: int, type: str | None) -> Ids:
         if self._model is None:
             raise Invalid("There is no model to start from; give one: MaskPainter(manifest, model=model).")
-        shape = self._ids(item).shape
+        shape = self._store.ids(item).shape
         said = next(iter(self._model.predict_all([self._entry(item)])))
         if said.mask is not None:
-            return self._as_ids(said.mask, shape)
+            return self._store.as_ids(said.mask, shape)
         if type is None or said.map is None:
             raise Invalid("This model paints no types; say which one its heat map shall be: start('scratch').")
         return heat_ids(said.map, shape) * np.uint8(self._value(type))
@@ -334,147 +285,78 @@ class MaskPainter(PageWidget):
     def _change(self, source: str | None, paint: Callable[[Ids], raster.Box | None]) -> None:
         """Paint from Python, write it down, and show it in the pages."""
         item = self._number(source)
-        with self._lock:
-            ids = self._ids(item)
+        with self._store.lock:
+            ids = self._store.ids(item)
             before = ids.copy()
             box = paint(ids)
             if box is None or np.array_equal(before, ids):
                 return
-            self._keep(item, box, _cut(before, box), "paint")
-            self._post_patch(item, box, "paint")
+            self._store.painted(item, box, cut(before, box))
+            self._post_patch(item, box, cut(ids, box), "paint")
         self._tell()
-
-    def _keep(self, item: int, box: raster.Box, before: Ids, op: str) -> None:
-        """Write down a mask that was changed in a box; if the disk refuses, it is as before."""
-        ids = self._ids(item)
-        change = _Change(box, _packed(before), _packed(_cut(ids, box)))
-        try:
-            self._write(item)
-        except VisionError:
-            _cut(ids, box)[:] = before
-            raise
-        undos, redos = self._undos.setdefault(item, []), self._redos.setdefault(item, [])
-        if op == "paint":
-            undos.append(change)
-            redos.clear()
-        elif op == "undo" and undos:
-            redos.append(undos.pop())
-        elif op == "redo" and redos:
-            undos.append(redos.pop())
 
     def _step(self, item: int, op: str) -> None:
-        changes = self._undos if op == "undo" else self._redos
-        if not changes.get(item):
-            raise NotFound(f"There is nothing to {op}.")
-        change = changes[item][-1]
-        with self._lock:
-            ids = self._ids(item)
-            before = _cut(ids, change.box).copy()
-            _cut(ids, change.box)[:] = _plain(change.before if op == "undo" else change.after, change.box)
-            self._keep(item, change.box, before, op)
-            self._post_patch(item, change.box, op)
+        with self._store.lock:
+            box = self._store.step(item, op)
+            self._post_patch(item, box, cut(self._store.ids(item), box), op)
         self._tell()
-
-    def _write(self, item: int) -> None:
-        ids, entry = self._ids(item), self._entry(item)
-        there = [name for value, name in enumerate(self._names) if value and (ids == value).any()]
-        mask: MaskRef | None = None
-        if there:
-            data = encode_mask(Mask(ids, self._names, ("#FFFFFF", *self.colours.values())), quick=True)
-            colours = {name: self.colours[name] for name in there}
-            if self._copy.path is None:
-                mask = MaskRef(f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}", colours)
-            else:
-                place = self._place(item, self._copy.path)
-                write_file(place, data, overwrite=True)
-                mask = MaskRef(f"{place.parent.name}/{place.name}", colours, at=str(place))
-        label = Label.ANOMALY if there else self._labels[item]
-        new = replace(entry, mask=mask, label=label)
-        if new != entry:
-            self._copy.put(new)
-
-    def _place(self, item: int, manifest: Path) -> Path:
-        """Return where the mask of an image lies; never a file that something else wrote."""
-        folder = manifest.with_name(f"{manifest.stem}-masks")
-        mine = self._entry(item).mask
-        if mine is not None and not is_inline(mine.uri) and Path(mine.location).absolute().parent == folder:
-            return Path(mine.location).absolute()
-        taken = {one.mask.location for one in self._copy.manifest if one.mask is not None}
-        stem = re.sub(r"[^\w.-]+", "_", Path(title_of(self._sources[item])).stem) or "mask"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Failed(f"{folder} cannot be made: {error.strerror or error}.") from error
-        for number in range(1, 10_000):
-            place = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
-            if not place.exists() and str(place) not in taken:
-                return place
-        raise Conflict(f"{folder} is full of masks of that name; name another file.")
-
-    def _set_normal(self, item: int) -> None:
-        if self._ids(item).any():
-            raise Invalid("Something is painted on this image, so it is no normal one: clear() it first.")
-        self._labels[item] = Label.NORMAL
-        entry = self._entry(item)
-        if entry.label is not Label.NORMAL or entry.mask is not None:
-            self._copy.put(replace(entry, label=Label.NORMAL, mask=None))
 
     # ---------------------------------------------------------------- the page
 
     def _greet(self, page: str) -> None:
+        self._pages.add(page)
         self._tell(page)
 
-    def _take_act(self, act: wire.PageAct, *, id: str) -> None:  # noqa: ARG002 (what is sent twice paints the same)
-        if act.item is None or act.item >= len(self._sources):
-            raise NotFound(f"There is no image number {act.item}; there are {len(self._sources)}.")
+    def _take_act(self, act: wire.PageAct, *, id: str) -> None:
+        if act.item is None or act.item >= len(self._store.sources):
+            raise NotFound(f"There is no image number {act.item}; there are {len(self._store.sources)}.")
         if act.action == "go":
             self._item = act.item
         elif act.action == "stroke":
-            self._take_stroke(act.item, act)
+            self._take_stroke(act.item, act, id.rpartition("-")[0])
         elif act.action == "label" and act.value == Label.NORMAL:
-            self._set_normal(act.item)
+            self._store.set_normal(act.item)
         elif act.action == "start":
             try:
-                self.start(str(act.value), source=self._sources[act.item])
+                self.start(str(act.value), source=self._store.sources[act.item])
             except VisionError as error:  # told once: asking again would not help
                 raise Invalid(str(error)) from error
         else:
             raise Invalid(f"A painter knows no act {act.action!r} of {act.value!r}.")
 
-    def _take_stroke(self, item: int, act: wire.PageAct) -> None:
+    def _take_stroke(self, item: int, act: wire.PageAct, page: str) -> None:
         assert act.box is not None
         assert act.data is not None
-        ids = self._ids(item)
+        shape = self._store.ids(item).shape
         left, top, width, height = act.box
-        if left + width > ids.shape[1] or top + height > ids.shape[0]:
-            raise Invalid(f"A box of {act.box} lies outside the image, {ids.shape[1]}x{ids.shape[0]}.")
-        pixels = _plain(act.data, act.box)
-        if pixels.max() >= len(self._names):
-            raise Invalid(f"There are types 1 to {len(self._names) - 1}; {pixels.max()} came.")
-        with self._lock:
-            part = _cut(self._ids(item), act.box)
-            before = part.copy()
-            part[:] = pixels
-            self._keep(item, act.box, before, str(act.value))
+        if left + width > shape[1] or top + height > shape[0]:
+            raise Invalid(f"A box of {act.box} lies outside the image, {shape[1]}x{shape[0]}.")
+        pixels = unpacked(act.data, act.box)
+        if (most := int(pixels.max(where=pixels != LEAVE, initial=0))) >= len(self._store.names):
+            raise Invalid(f"There are types 1 to {len(self._store.names) - 1}; {most} came.")
+        with self._store.lock:
+            self._store.put(item, act.box, pixels, str(act.value))
+            if self._pages - {page}:
+                self._post_patch(item, act.box, act.data, "other", page)
 
     def _tell(self, page: str | None = None, refused: Sequence[str] = ()) -> None:
-        path = self._copy.path
+        path, painted = self._store.copy.path, len(self._store.copy.changed)
         self._post(self._acked(page, refused) | {
-            "type": "plan", "current": self._item, "total": len(self._sources), "painted": len(self._copy.changed),
+            "type": "plan", "current": self._item, "total": len(self._store.sources), "painted": painted,
             "label": str(self._entry(self._item).label), "file": None if path is None else path.name, "told": [],
         })  # fmt: skip
-        self.n_painted = len(self._copy.changed)
+        self.n_painted = painted
 
     def _send_image(self, item: int, *, large: bool) -> None:  # noqa: ARG002 (all are)
-        if item < len(self._sources):
+        if item < len(self._store.sources):
             self._pictures.want(item)
             return
-        self._post_image(item, f"There is no image number {item}; there are {len(self._sources)}.")
+        self._post_image(item, f"There is no image number {item}; there are {len(self._store.sources)}.")
 
     def _shown(self, item: int) -> Shown:
         entry = self._entry(item)
         made = preview(entry, side=self._side)
-        height, width = self._ids(item).shape
+        height, width = self._store.ids(item).shape
         facts = {"media": made.media_type, "title": title_of(entry.source), "width": width, "height": height}
         return Shown(facts, [made.data])
 
@@ -482,11 +364,14 @@ class MaskPainter(PageWidget):
         if isinstance(made, str):
             self._post({"type": "image", "item": item, "error": made})
             return
-        with self._lock:  # the mask as it is now, whenever the picture was made
-            self._post({"type": "image", "item": item} | made.facts, [*made.buffers, _packed(self._ids(item))])
+        with self._store.lock:  # the mask as it is now, whenever the picture was made
+            mask = packed(self._store.ids(item))
+            self._post({"type": "image", "item": item} | made.facts, [*made.buffers, mask])
 
-    def _post_patch(self, item: int, box: raster.Box, op: str) -> None:
-        self._post({"type": "patch", "item": item, "box": list(box), "op": op}, [_packed(_cut(self._ids(item), box))])
+    def _post_patch(self, item: int, box: raster.Box, pixels: Ids | bytes, op: str, page: str = "") -> None:
+        """Tell all pages what was painted; the one that painted it passes over it."""
+        data = pixels if isinstance(pixels, bytes) else packed(pixels)
+        self._post({"type": "patch", "item": item, "box": list(box), "op": op, "from": page}, [data])
 
 
 def heat_ids(heat: NDArray[np.float32], shape: tuple[int, ...]) -> Ids:
@@ -495,29 +380,6 @@ def heat_ids(heat: NDArray[np.float32], shape: tuple[int, ...]) -> Ids:
     columns = (np.arange(shape[1]) * heat.shape[1]) // shape[1]
     found: Ids = (heat >= _LEVEL)[rows][:, columns].astype(np.uint8)
     return found
-
-
-def _cut(ids: Ids, box: raster.Box) -> Ids:
-    left, top, width, height = box
-    return ids[top : top + height, left : left + width]
-
-
-def _packed(pixels: Ids) -> bytes:
-    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
-    return packer.compress(np.ascontiguousarray(pixels).tobytes()) + packer.flush()
-
-
-def _plain(data: bytes, box: raster.Box) -> Ids:
-    """Return the pixels of a box, (height, width) uint8; of a hostile page no more is unpacked than it has."""
-    _, _, width, height = box
-    unpacker = zlib.decompressobj(-15)
-    try:
-        plain = unpacker.decompress(data, width * height + 1) if width * height <= _LARGEST else b""
-    except zlib.error as error:
-        raise Invalid(f"The pixels of a stroke cannot be unpacked: {error}.") from None
-    if len(plain) != width * height:
-        raise Invalid(f"A stroke of {width}x{height} pixels has {width * height:,} of them; {len(plain):,} came.")
-    return np.frombuffer(plain, np.uint8).reshape(height, width)
 
 
 def _points(points: Any, least: int) -> list[tuple[float, float]]:
@@ -559,15 +421,17 @@ def _colours(types: Any, manifest: Manifest, model: Any) -> dict[str, str]:
     if not names:
         raise Invalid('Say which types there are: MaskPainter(images, {"scratch": "#23A436"}).')
     check_classes(names)
-    if BACKGROUND in names or len(names) > 255:
-        raise Invalid(f"types are up to 255 anomaly types, {BACKGROUND!r} is none; {names!r} were given.")
+    if BACKGROUND in names or len(names) > 254:
+        raise Invalid(f"types are up to 254 anomaly types, {BACKGROUND!r} is none; {names!r} were given.")
     given = dict(types) if isinstance(types, Mapping) else {}
-    colours: dict[str, str] = {}
-    for number, name in enumerate(names, 1):
-        colour = given.get(name) or there.get(name) or palette_colour(number)
-        red, green, blue = hex_to_rgb(colour)
-        colours[name] = f"#{red:02X}{green:02X}{blue:02X}"
+    chosen = {name: _spelled(given.get(name) or there.get(name)) for name in names}
+    free = (one for one in map(palette_colour, range(1, 256)) if one.upper() not in chosen.values())
+    colours = {name: colour or next(free).upper() for name, colour in chosen.items()}
     twice = [name for name, colour in colours.items() if [*colours.values(), "#FFFFFF"].count(colour) > 1]
     if twice:
         raise Invalid(f"Each type has a colour of its own, and none is white; {colours!r} were given.")
     return colours
+
+
+def _spelled(colour: str | None) -> str:
+    return "#{:02X}{:02X}{:02X}".format(*hex_to_rgb(colour)) if colour else ""

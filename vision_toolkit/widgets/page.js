@@ -218,7 +218,7 @@ function release({ bitmap, layers = [] }) {
   for (const one of [bitmap, ...layers]) one?.close();
 }
 
-/** Return what anywidget calls: one connection for each widget, one view for each output that shows it. */
+/** Return what anywidget calls: one connection for each widget, one view for each output that shows it; and the connection. */
 function widget(Doc, View) {
   const docs = new Map(); // initialize and render get proxies of their own; the id is the same
   const docOf = (model) => {
@@ -238,6 +238,7 @@ function widget(Doc, View) {
       const view = new View(docOf(model), el);
       return () => view.close();
     },
+    docOf,
   };
 }
 
@@ -257,7 +258,7 @@ function write(node, text) {
 
 const NAMES = {
   " ": "space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Enter: "↵", Backspace: "⌫",
-  PageUp: "PgUp", PageDown: "PgDn",
+  PageUp: "PgUp", PageDown: "PgDn", Escape: "Esc",
 };
 const keyName = (key) => NAMES[key] ?? key;
 
@@ -297,7 +298,8 @@ class Panel {
   helpList(listed) {
     this.help = make("dl", { parent: this.root, class: "vt-help" });
     this.help.hidden = true;
-    for (const [keys, text] of [...listed, [["Esc"], "leave: keys work in the notebook again"]]) {
+    const leave = this.doc.setup.done ? "done: back to where it was opened" : "leave: keys work in the notebook again";
+    for (const [keys, text] of [...listed, [["Esc"], leave]]) {
       const term = make("dt", { parent: this.help });
       for (const key of keys) make("kbd", { parent: term, text: keyName(key) });
       make("dd", { parent: this.help, text });
@@ -351,7 +353,14 @@ class Panel {
     does();
   }
 
+  /** Offer the way back, if this is shown in the place of another widget. */
+  doneButton(parent) {
+    const { done } = this.doc.setup;
+    if (done) this.button(parent, "done", "done", ["Escape"]).addEventListener("click", done);
+  }
+
   leave() {
+    if (this.doc.setup.done) return this.doc.setup.done();
     this.root.blur();
     this.root.closest(".jp-Notebook")?.focus({ preventScroll: true });
   }

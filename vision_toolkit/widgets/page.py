@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import traitlets
 from vision_toolkit.core.errors import Invalid, NotFound, VisionError
 from vision_toolkit.widgets import wire
 
-__all__ = ["PageWidget", "module", "style"]
+__all__ = ["Carry", "PageWidget", "module", "style"]
 
 _HERE = Path(__file__).parent
+Carry = Callable[[dict[str, Any], Sequence[bytes]], None]
+"""Brings what a widget says, and the bytes that belong to it, to pages of another one."""
 
 
 def module(*names: str) -> str:
@@ -47,6 +49,8 @@ class PageWidget(anywidget.AnyWidget):
     def __init__(self, setup: dict[str, Any], **traits: Any) -> None:
         self._kept: dict[str, int] = {}  # by page: up to which number its acts are kept
         self.last_error: str | None = None
+        self._carry: Carry | None = None
+        self._is_shown = False  # in a place of its own
         super().__init__(_setup={"v": wire.PROTOCOL, "id": uuid.uuid4().hex} | setup, **traits)
         self.on_msg(self._on_message)
 
@@ -87,7 +91,20 @@ class PageWidget(anywidget.AnyWidget):
 
     # ---------------------------------------------------------------- messages
 
+    def carried(self, carry: Carry) -> None:
+        """Be shown within another widget, which carries what this one says; its pages are heard by :meth:`hear`."""
+        self._carry = carry
+
+    def parts(self) -> dict[str, Any]:
+        """Return what a page of another widget needs to show this one."""
+        return {"setup": dict(self._setup), "esm": str(self._esm), "css": str(self._css)}
+
     def _on_message(self, _widget: Any, content: Any, buffers: Any) -> None:
+        self._is_shown = True
+        self.hear(content, buffers)
+
+    def hear(self, content: Any, buffers: Any) -> None:
+        """Take what a page said."""
         try:
             message = wire.read_message(content, buffers or ())
         except Invalid as error:
@@ -138,7 +155,11 @@ class PageWidget(anywidget.AnyWidget):
         self._post({"type": "error", "code": code, "text": text})
 
     def _post(self, message: dict[str, Any], buffers: Sequence[bytes] | None = None) -> None:
-        self.send(_sendable({"v": wire.PROTOCOL} | message), buffers)
+        said = _sendable({"v": wire.PROTOCOL} | message)
+        if self._carry is not None:
+            self._carry(said, buffers or ())
+        if self._carry is None or self._is_shown:
+            self.send(said, buffers)
 
 
 def _sendable(value: Any) -> Any:

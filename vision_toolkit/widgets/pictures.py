@@ -50,6 +50,7 @@ class Pictures:
         self._make, self._post = make, post
         self._ready: OrderedDict[int, Shown | str] = OrderedDict()
         self.making: dict[int, Future[None]] = {}
+        self._old: set[int] = set()  # forgotten while they were made
         self._lock = threading.Lock()
         self._encoders = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="pictures")
 
@@ -62,20 +63,36 @@ class Pictures:
         if made is not None:
             self._post(item, made)
 
-    def _work(self, item: int) -> None:
-        try:
-            made: Shown | str = self._make(item)
-        except VisionError as error:
-            made = str(error)
-        except Exception as error:  # noqa: BLE001 (whatever a broken file does to a decoder, the page is answered)
-            made = f"The image cannot be read: {type(error).__name__}: {error}"
+    def forget(self, item: int) -> None:
+        """Make an image anew when it is wanted again: it no longer looks as it did."""
         with self._lock:
-            self._ready[item] = made
+            self._ready.pop(item, None)
+            if item in self.making:
+                self._old.add(item)
+
+    def _work(self, item: int) -> None:
+        while True:
+            made = self._made(item)
+            with self._lock:
+                if item not in self._old:
+                    self._ready[item] = made
+                    break
+                self._old.remove(item)
+        with self._lock:
             while len(self._ready) > HELD:
                 self._ready.popitem(last=False)
         self._post(item, made)
         with self._lock:
+            self._old.discard(item)
             del self.making[item]
+
+    def _made(self, item: int) -> Shown | str:
+        try:
+            return self._make(item)
+        except VisionError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 (whatever a broken file does to a decoder, the page is answered)
+            return f"The image cannot be read: {type(error).__name__}: {error}"
 
 
 def title_of(source: str) -> str:

@@ -2,6 +2,8 @@
 // tiles are set aside when they are first touched, and only the box that changed is kept for undo and sent.
 
 const TILE = 64;
+const WRAPPED = 16384; // bytes that are sent as they are
+const LEAVE = 255; // a pixel that a change did not touch: another page may have painted it meanwhile
 
 /** Hold the class of every pixel, what is being changed, and what undo and redo restore. */
 export class Painting {
@@ -27,6 +29,14 @@ export class Painting {
     }
   }
 
+  /** Undo what was painted since the change began, and end it; return its box, or null. */
+  revert() {
+    const { box, tiles } = this;
+    for (const [key, pixels] of tiles) this.paste(this.tileBox(key), pixels);
+    this.tiles = this.box = null;
+    return box;
+  }
+
   tileBox(key) {
     const across = Math.ceil(this.width / TILE);
     const [left, top] = [(key % across) * TILE, Math.floor(key / across) * TILE];
@@ -42,7 +52,12 @@ export class Painting {
     const after = this.crop(box);
     const before = after.slice();
     for (const [key, pixels] of tiles) copy(pixels, this.tileBox(key), before, box);
-    if (after.every((value, at) => value === before[at])) return null;
+    let changed = 0;
+    for (let at = 0; at < after.length; at += 1) {
+      if (after[at] === before[at]) after[at] = before[at] = LEAVE;
+      else changed += 1;
+    }
+    if (!changed) return null;
     const change = { box, before, after };
     this.undos.push(change);
     this.redos = [];
@@ -72,8 +87,27 @@ export class Painting {
     return out;
   }
 
-  paste(box, pixels) {
-    copy(pixels, box, this.data, [0, 0, this.width, this.height]);
+  /** Put pixels into a box, but those that are to be left as they are. */
+  paste([left, top, width, height], pixels) {
+    for (let row = 0; row < height; row += 1) {
+      const [from, to] = [row * width, (top + row) * this.width + left];
+      for (let x = 0; x < width; x += 1) if (pixels[from + x] !== LEAVE) this.data[to + x] = pixels[from + x];
+    }
+  }
+
+  /** Put in what somebody else painted; a change that has begun is not to claim it. */
+  pasteOther(box, pixels) {
+    this.paste(box, pixels);
+    const [left, top, width, height] = box;
+    for (const [key, tile] of this.tiles ?? []) {
+      const [x, y, across, down] = this.tileBox(key);
+      for (let row = Math.max(top, y); row < Math.min(top + height, y + down); row += 1) {
+        for (let column = Math.max(left, x); column < Math.min(left + width, x + across); column += 1) {
+          const value = pixels[(row - top) * width + column - left];
+          if (value !== LEAVE) tile[(row - y) * across + column - x] = value;
+        }
+      }
+    }
   }
 
   painted(left, top, right, bottom) {
@@ -218,7 +252,12 @@ function copy(from, [fx, fy, fw, fh], to, [tx, ty, tw, th]) {
   }
 }
 
+/** Pack pixels. Those of a small stroke are only wrapped: a stream would wait for frames, and a large image's are slow. */
 async function deflated(pixels) {
+  if (pixels.length <= WRAPPED) {
+    const [low, high] = [pixels.length & 255, pixels.length >> 8];
+    return Uint8Array.of(1, low, high, ~low, ~high, ...pixels); // one last block of deflate, as it is
+  }
   const packed = new Blob([pixels]).stream().pipeThrough(new CompressionStream("deflate-raw"));
   return new Uint8Array(await new Response(packed).arrayBuffer());
 }

@@ -1,149 +1,4 @@
-// The page of Review. What is counted and sorted, board.js does here and now; only intervals, pictures and what is kept
-// come from the kernel.
-
-const TILES = 24; // of a page
-const HELD = 160; // decoded images
-const CODES = { normal: NORMAL, anomaly: ANOMALY };
-
-// ------------------------------------------------------------------ one for each widget, however often it is shown
-
-export class Doc extends Connection {
-  constructor(model) {
-    super(model, { held: HELD });
-    this.board = null;
-    this.news = null;
-    this.tick = null;
-    this.moved = false; // the slider, and the kernel has not said so yet
-    this.show = "wrong";
-    this.type = null;
-    this.list = new Uint32Array(0);
-    this.place = 0;
-    this.isOpen = false;
-    this.costs = { ...this.setup.costs };
-  }
-
-  get ready() {
-    return this.board !== null && this.news !== null && this.board.filled >= this.board.total;
-  }
-
-  get current() {
-    return this.list.length ? this.list[this.place] : null;
-  }
-
-  take(content, buffers) {
-    if (content.type === "board") this.takeBoard(content, buffers.map(bytesOf));
-    else if (content.type === "news") this.takeNews(content);
-    else if (content.type === "said") this.say(content.text, true);
-  }
-
-  takeBoard({ page, start, total, types }, numbers) {
-    if (page !== this.page) return;
-    if (start === 0) {
-      this.board = new Board(total, types);
-      this.news = null;
-    }
-    this.board.fill(start, numbers);
-  }
-
-  takeNews(news) {
-    if (!this.board || this.board.filled < this.board.total) return;
-    const first = this.news === null;
-    this.news = news;
-    this.acknowledge(news);
-    const waiting = new Set(this.pending.map((act) => act.item));
-    for (const [at, item] of news.items.entries()) {
-      if (!waiting.has(item)) this.board.state[item] = news.state[at];
-    }
-    if (news.items.length) this.board.count();
-    if (news.at === this.tick) this.moved = false;
-    if (news.done) this.said = { text: news.done, bad: false };
-    if (first && this.pending.length) for (const act of this.pending) this.apply(act);
-    if (!this.moved && news.at !== this.tick) {
-      this.tick = news.at;
-      this.relist();
-    } else if (first) this.relist();
-    if (first && !this.list.length && this.show === "wrong") this.filter("all");
-    this.refresh();
-  }
-
-  // --- what is shown
-
-  relist() {
-    const current = this.current;
-    this.list = this.board.order(this.tick, this.show, this.type);
-    this.place = current === null ? 0 : Math.max(0, this.list.indexOf(current));
-  }
-
-  filter(show, type = this.type) {
-    this.show = show;
-    this.type = type;
-    this.place = 0;
-    this.list = this.board.order(this.tick, show, type);
-    this.refresh();
-  }
-
-  go(place) {
-    this.place = Math.max(0, Math.min(this.list.length - 1, place));
-    this.refresh();
-  }
-
-  /** Move the threshold here and now; the kernel is told when the slider rests. */
-  at(tick) {
-    if (!this.ready || !Number.isFinite(tick)) return;
-    this.tick = Math.max(0, Math.min(TICKS, Math.round(tick)));
-    this.moved = true;
-    this.place = 0;
-    this.list = this.board.order(this.tick, this.show, this.type);
-    clearTimeout(this.resting);
-    this.resting = setTimeout(() => this.post({ type: "at", tick: this.tick }), 120);
-    this.refresh();
-  }
-
-  /** Let the kernel choose the threshold: on these images as they are, or for the share of bad parts on the line. */
-  choose(rule, share = null) {
-    clearTimeout(this.resting); // the rule has the last word
-    this.moved = false;
-    this.post({ type: "rule", rule, prevalence: share > 0 && share < 1 ? share : null });
-  }
-
-  get page24() {
-    const start = this.place - (this.place % TILES);
-    return { start, items: this.list.slice(start, start + TILES) };
-  }
-
-  needed() {
-    const { start, items } = this.page24;
-    const wanted = [...items, ...this.list.slice(start + TILES, start + TILES + 8)];
-    if (!this.isOpen || this.current === null) return wanted;
-    const near = [0, 1, -1].map((by) => this.list[this.place + by]).filter((item) => item !== undefined);
-    return [...near.map(largeKey), ...wanted];
-  }
-
-  // --- labels
-
-  act(action, item, more = {}) {
-    this.apply({ action, item, ...more });
-    super.act(action, item, more);
-  }
-
-  /** Show an act before the kernel has it; what an undo restores only the kernel knows. */
-  apply({ action, item, name, on }) {
-    const { state } = this.board ?? {};
-    if (!state || item === null) return;
-    if (action === "label") {
-      const changed = CODES[name] === (state[item] & TRUTH) ? state[item] & CHANGED : CHANGED;
-      state[item] = CODES[name] | (state[item] & FLAGGED) | changed | LOOKED;
-      this.board.count();
-    } else if (action === "flag") state[item] = on ? state[item] | FLAGGED : state[item] & ~FLAGGED;
-  }
-
-  refresh() {
-    this.tell();
-    if (this.ready) this.ask();
-  }
-}
-
-// ------------------------------------------------------------------ what is seen
+// The page of Review: the slider, a grid of pictures, one of them large, and the keys.
 
 const OUTCOMES = { fn: "missed", fp: "false alarm", tp: "found", tn: "passed", unlabelled: "no label", "": "no score" };
 const FILTERS = {
@@ -157,6 +12,8 @@ const COMMANDS = {
   normal: ["normal", ["n", "1"], "the image is normal"], anomaly: ["anomaly", ["a", "2"], "the image is an anomaly"],
   flip: ["flip", ["x"], "turn its label round"], accept: ["right as it is", ["y"], "somebody looked: the label is right"],
   flag: ["flag", ["f", "!"], "mark it for a second look"], undo: ["undo", ["u", "Backspace"], "take back the last act (Ctrl+Z too)"],
+  paint: ["paint", ["p"], "paint its mask, beginning with what the model saw"],
+  boxes: ["boxes", ["r"], "draw boxes on it, beginning with what the model saw"],
   look: ["look closely", ["Enter", "l"], "large, and back"], zoom: ["enlarge", ["z", "+"], "enlarge under the pointer, when large"],
   layer: ["layer", ["o"], "heat map, mask, or the image only"], help: ["keys", ["h", "?"], "show or hide these keys"],
 };
@@ -168,6 +25,25 @@ const MOVES = {
 class View extends Panel {
   constructor(doc, el) {
     super(doc, el, { name: "vt-review", label: "Review verdicts", role: "review tool" });
+    this.place = make("div", { parent: el }); // where what mends a picture is shown
+    this.drawTool();
+  }
+
+  close() {
+    this.unshow?.();
+    this.place.remove();
+    super.close();
+  }
+
+  /** Show what mends a picture in place of this; the keys go where they went before. */
+  drawTool() {
+    const { tool, tools } = this.doc;
+    if (!this.place || (this.shown ?? null) === tool) return;
+    this.unshow?.();
+    this.shown = tool;
+    this.root.hidden = tool !== null;
+    this.unshow = tool === null ? null : tools.get(tool).show(this.place);
+    if (tool === null) this.root.focus({ preventScroll: true });
   }
 
   // --- building
@@ -377,7 +253,10 @@ class View extends Panel {
     } else if (item === null) doc.say("There is no image here.", true);
     else if (command === "look") this.open(!doc.isOpen);
     else if (command === "zoom") doc.isOpen ? this.zoom.toggle() : this.open(true);
-    else if (command === "flag") doc.act("flag", item, { on: !(doc.board.state[item] & FLAGGED) });
+    else if (command === "paint" || command === "boxes") {
+      doc.said = { text: "Opening …", bad: false };
+      doc.act("open", item, { tool: command });
+    } else if (command === "flag") doc.act("flag", item, { on: !(doc.board.state[item] & FLAGGED) });
     else this.judge(command, item);
   }
 
@@ -420,6 +299,7 @@ class View extends Panel {
 
   draw() {
     const { doc } = this;
+    this.drawTool();
     this.drawSaved(doc.news);
     this.grid.hidden = !doc.ready || doc.isOpen;
     this.large.hidden = !doc.ready || !doc.isOpen;

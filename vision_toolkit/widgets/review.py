@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import traitlets
-from numpy.typing import NDArray
 
 from vision_toolkit.core.entry import Finding, Label
 from vision_toolkit.core.errors import Invalid, NotFound, VisionError
@@ -26,10 +26,14 @@ from vision_toolkit.metrics.thresholds import Rule, choose_threshold
 from vision_toolkit.models.model import Model, load
 from vision_toolkit.models.progress import Progress, told
 from vision_toolkit.widgets import wire
+from vision_toolkit.widgets.box_labeler import BoxLabeler
 from vision_toolkit.widgets.label_queue import distinct
 from vision_toolkit.widgets.looks import Looks
-from vision_toolkit.widgets.page import PageWidget, module, style
+from vision_toolkit.widgets.mask_painter import MaskPainter
+from vision_toolkit.widgets.mending import Mending, open_copy
+from vision_toolkit.widgets.page import Carry, PageWidget, module, style
 from vision_toolkit.widgets.pictures import Pictures, Shown, contact_png
+from vision_toolkit.widgets.review_state import CHANGED, FLAGGED, ReviewState
 from vision_toolkit.widgets.verdicts import NONE, TICKS, TRUTH, from_evaluation, from_model, tick_of
 
 if TYPE_CHECKING:
@@ -50,8 +54,9 @@ class Review(PageWidget):
     Show it as the last line of a cell. The slider moves the threshold; counts, F1, precision, recall and cost follow at
     once, for any number of images. Below are the images themselves, wrong verdicts first, the surest ahead. Arrows
     move, Enter looks closely, ``n`` and ``a`` say normal and anomaly, ``x`` turns a label round, ``y`` says that it is
-    right, ``u`` takes back, ``h`` shows all keys. Labels are appended to ``file`` at once, as
-    :class:`~vision_toolkit.Labeler` does; the manifest itself is never touched.
+    right, ``u`` takes back, ``p`` paints its mask and ``r`` draws boxes, both beginning with what the model saw;
+    ``h`` shows all keys. Labels are appended to ``file`` at once, as :class:`~vision_toolkit.Labeler` does; masks and
+    boxes go to ``NAME-mended.manifest`` beside it. The manifest itself is never touched.
 
     Parameters
     ----------
@@ -77,6 +82,9 @@ class Review(PageWidget):
     export
         where the button writes the corrected manifest. None: ``NAME-corrected.manifest`` beside ``file``, or
         ``corrected.manifest``.
+    types
+        anomaly types to paint and to box, names or names and colours. None: those of the manifest and of the model; if
+        there are none, ``"defect"``.
     side
         longer side of an image that is looked at closely, in pixels, 64 to 4096.
     progress
@@ -104,7 +112,7 @@ class Review(PageWidget):
     1
     """
 
-    _esm = module("board.js", "review.js")
+    _esm = module("board.js", "inner.js", "review_doc.js", "review.js")
     _css = style("review.css")
     n_changed = traitlets.Int(0).tag(sync=True)
 
@@ -120,6 +128,7 @@ class Review(PageWidget):
         reject: float = 1.0,
         prevalence: float | None = None,
         export: str | os.PathLike[str] | None = None,
+        types: Mapping[str, str] | Sequence[str] | None = None,
         side: int = 1024,
         progress: Progress | bool | None = None,
     ) -> None:
@@ -127,52 +136,44 @@ class Review(PageWidget):
             raise Invalid(
                 f"Review takes a Manifest (Manifest.from_folder makes one); a {type(manifest).__name__} was given."
             )
-        if not isinstance(side, int) or not 64 <= side <= 4096:
-            raise Invalid(f"side is a whole number from 64 to 4096; {side!r} was given.")
-        if annotator is not None and not (isinstance(annotator, str) and 0 < len(annotator) <= 80):
-            raise Invalid(f"An annotator is a name of 1 to 80 letters; {annotator!r} was given.")
-        for name, cost in (("miss", miss), ("reject", reject)):
-            if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < math.inf:
-                raise Invalid(f"{name} is a cost from 0; {cost!r} was given.")
-        if prevalence is not None and not 0.0 < prevalence < 1.0:
-            raise Invalid(f"prevalence lies between 0 and 1, both excluded; {prevalence!r} was given.")
+        _check(miss=miss, reject=reject, prevalence=prevalence, annotator=annotator, types=types, side=side)
         self._folder: Path | None = None
         if isinstance(model, str | os.PathLike):
             self._folder, model = local_path(model).absolute(), load(model)
-        entries = distinct(manifest)
+        given = distinct(manifest)
+        self.label_log = LabelLog(file)
+        copy = open_copy(manifest if len(given) == len(manifest) else Manifest(given), self.label_log.path)
+        entries = [copy.entry(entry.source) for entry in given]
         self.model: Model | None = None
         if isinstance(model, Evaluation):
-            self._verdicts = from_evaluation(model, entries)
+            self._verdicts = from_evaluation(model, entries, types=tuple(types or ()))
             own = 0.5 if math.isnan(model.threshold) else model.threshold
         elif all(hasattr(model, name) for name in ("predict_all", "threshold", "at")):
             self.model, own = model, model.threshold
             with told(progress, delay=5.0) as tell:
-                self._verdicts = from_model(model, entries, tell)
+                self._verdicts = from_model(model, entries, tell, types=tuple(types or ()))
         else:
             raise Invalid(
                 "Review takes a model (vt.train makes one), the folder of one, or an evaluation; "
                 f"a {type(model).__name__} was given."
             )
         self._given = manifest
-        self._entries = entries
-        self._items = {entry.source: item for item, entry in enumerate(entries)}
+        self._entries = entries  # with masks and boxes as they are now; state, looks and verdicts hold the same list
         self.annotator = annotator or ""
-        self.label_log = LabelLog(file)
+        self._mending = Mending(copy, types=types, known=self._verdicts.types, model=self.model)
         self._export = self._where(export)
         self._written = False
-        self._touched: list[int] = []  # whose state the pages do not know yet
         self._done = ""  # what to say to them
-        self._before = np.array([TRUTH[entry.label] for entry in entries], np.uint8)
-        self._state = np.array([self._state_of(item) for item in range(len(entries))], np.uint8)
+        self._state = ReviewState(entries, [entry.label for entry in given], self.label_log, self.annotator)
         self._own = self._tick = tick_of(own)
         self._looks = Looks(self._verdicts, self.model, side=side)
         self._pictures = Pictures(self._looks.small, lambda item, made: self._post_image(item, made, large=False))
         self._closer = Pictures(self._looks.large, lambda item, made: self._post_image(item, made, large=True))
         if prevalence is None:
-            prevalence = getattr(self.model, "info", {}).get("prevalence") or self._share()
+            prevalence = getattr(self.model, "info", {}).get("prevalence") or self._state.share()
         costs = {"miss": miss, "reject": reject, "share": prevalence}
         super().__init__(
-            {"total": len(entries), "costs": costs, "export": self._export.name}, n_changed=self._changes()
+            {"total": len(entries), "costs": costs, "export": self._export.name}, n_changed=self._state.n_changed
         )
         if threshold is not None:
             self._tick = self._chosen(threshold, None)
@@ -227,7 +228,7 @@ class Review(PageWidget):
         Failed
             if the disk refuses; the label does not count then.
         """
-        self._say(self._item(source), name)
+        self._state.say(self._state.item(source), name)
         self._tell()
 
     def flip(self, source: str) -> None:
@@ -238,7 +239,7 @@ class Review(PageWidget):
         Invalid
             if it has none.
         """
-        self.label(_LABELS[1 - _LABELS.index(self._known(source))], source)
+        self.label(self._state.other(source), source)
 
     def accept(self, source: str) -> None:
         """Say that the label of an image is right: somebody looked.
@@ -248,14 +249,11 @@ class Review(PageWidget):
         Invalid
             if it has none.
         """
-        self.label(self._known(source), source)
+        self.label(self._state.label(source), source)
 
     def flag(self, source: str, on: bool | None = None) -> None:
         """Flag an image for a second look, or take the flag away; None changes it to the other."""
-        item = self._item(source)
-        was = self.label_log.opinion(source, self.annotator).flagged
-        self.label_log.add("flag", source, annotator=self.annotator, flagged=not was if on is None else bool(on))
-        self._touch(item)
+        self._state.flag(self._state.item(source), on)
         self._tell()
 
     def undo(self) -> None:
@@ -266,7 +264,7 @@ class Review(PageWidget):
         NotFound
             if there is nothing left to undo.
         """
-        self._undo(None)
+        self._state.undo()
         self._tell()
 
     def export(self, path: str | os.PathLike[str] | None = None) -> Path:
@@ -292,42 +290,24 @@ class Review(PageWidget):
         self._tell()
         return found
 
+    @property
+    def painter(self) -> MaskPainter:
+        """Return what paints the masks of these images; shown in a cell of its own it works on the same masks."""
+        return self._mending.painter(self._carrier)
+
+    @property
+    def box_labeler(self) -> BoxLabeler:
+        """Return what draws boxes on these images."""
+        return self._mending.box_labeler(self._carrier)
+
     def _where(self, export: str | os.PathLike[str] | None) -> Path:
         if export is not None:
             return local_path(export)
         beside = self.label_log.path
         return Path("corrected.manifest") if beside is None else beside.with_name(f"{beside.stem}-corrected.manifest")
 
-    def _say(self, item: int, name: Any, *, seconds: float | None = None, id: str | None = None) -> None:
-        if name not in _LABELS:
-            raise Invalid(f"A label is 'normal' or 'anomaly'; {name!r} was given.")
-        source = self._entries[item].source
-        self.label_log.add("label", source, annotator=self.annotator, name=str(name), seconds=seconds, id=id)
-        self._touch(item)
-
-    def _undo(self, id: str | None) -> None:
-        act = self.label_log.undo(self.annotator, within=self._items, id=id)
-        if act is None:
-            raise NotFound("There is nothing left to undo.")
-        self._touch(self._items[act.source])
-
-    def _touch(self, item: int) -> None:
-        self._state[item] = self._state_of(item)
-        self._touched.append(item)
-
-    def _known(self, source: str) -> Label:
-        truth = self._state[self._item(source)] & 3
-        if not truth:
-            raise Invalid(f"{source} has no label yet: say normal or anomaly.")
-        return _LABELS[truth - 1]
-
-    def _item(self, source: str) -> int:
-        if source not in self._items:
-            raise NotFound(f"There is no image {source!r}; they are spelled as in {self._entries[0].source!r}.")
-        return self._items[source]
-
     def _chosen(self, rule: Rule, prevalence: float | None) -> int:
-        truth, known = self._truth(), (self._truth() > 0) & (self._verdicts.ticks != NONE)
+        truth, known = self._state.truth, (self._state.truth > 0) & (self._verdicts.ticks != NONE)
         values = self._verdicts.ticks[known] / TICKS
         return tick_of(choose_threshold(rule, truth[known] == 2, values, prevalence=prevalence))
 
@@ -344,20 +324,21 @@ class Review(PageWidget):
         type
             only images in which the model or the manifest's mask has this anomaly type.
         """
-        order = self._verdicts.order(self._truth(), self._tick, show, type)
+        order = self._verdicts.order(self._state.truth, self._tick, show, type)
         return tuple(self._entries[int(item)].source for item in order)
 
     @property
     def counts(self) -> Counts:
         """Return hits and misses at the slider's threshold, with the labels as they are now."""
-        return self._verdicts.counts(self._truth(), self._tick)
+        return self._verdicts.counts(self._state.truth, self._tick)
 
     @property
     def evaluation(self) -> Evaluation:
         """Return how good the verdicts are at the slider's threshold, with the labels as they are now."""
         done = [item for item in range(len(self._entries)) if self._verdicts.ticks[item] != NONE]
         truth = {value: label for label, value in TRUTH.items()}
-        entries = [self._entries[item].relabelled(truth[int(self._state[item] & 3)]) for item in done]
+        now = self._state.truth
+        entries = [self._entries[item].relabelled(truth[int(now[item])]) for item in done]
         said = (
             Prediction(
                 Task.CLASSIFICATION, score=int(self._verdicts.ticks[item]) / TICKS, threshold=self.threshold,
@@ -371,7 +352,7 @@ class Review(PageWidget):
     @property
     def changed(self) -> tuple[str, ...]:
         """Return the images whose label you changed, in the order of the manifest."""
-        return tuple(self._entries[item].source for item in np.flatnonzero(self._state & 8))
+        return tuple(self._entries[item].source for item in np.flatnonzero(self._state.bytes & CHANGED))
 
     @property
     def errors(self) -> dict[str, str]:
@@ -385,19 +366,27 @@ class Review(PageWidget):
 
     @property
     def manifest(self) -> Manifest:
-        """Return the manifest with the labels of all annotators in it; everything else of each line stays.
+        """Return the manifest with what was painted and boxed, and the labels of all annotators; all else stays.
 
-        Where annotators disagree, its line stays as it was. See
-        :meth:`~vision_toolkit.data.label_log.LabelLog.apply`.
+        Where annotators disagree, its label stays as it was. See
+        :meth:`~vision_toolkit.data.label_log.LabelLog.apply`. A normal image has no mask that was painted here.
         """
         self.label_log.refresh()
-        return self.label_log.apply(self._given)
+        given = {entry.source: entry for entry in self._given}
+        return self.label_log.apply(self._given.edit(self._mending.mended)).edit(
+            lambda entry: (
+                replace(entry, mask=mask)
+                if entry.label is Label.NORMAL and (mask := given[entry.source].mask) != entry.mask
+                else entry
+            )
+        )
 
     def to_frame(self) -> DataFrame:
         """Return a pandas table, one row an image: source, given, label, score, verdict, outcome, flagged."""
         import pandas as pd
 
-        outcomes = self._verdicts.outcomes(self._truth(), self._tick)
+        now = self._state.truth
+        outcomes = self._verdicts.outcomes(now, self._tick)
         names = {value: str(label) for label, value in TRUTH.items()}
         rows = []
         for item, entry in enumerate(self._entries):
@@ -405,31 +394,14 @@ class Review(PageWidget):
             score = None if tick == NONE else tick / TICKS
             verdict = None if score is None else str(_LABELS[tick >= self._tick])
             rows.append({
-                "source": entry.source, "given": str(entry.label), "label": names[int(self._state[item] & 3)],
+                "source": entry.source, "given": names[int(self._state.given[item])], "label": names[int(now[item])],
                 "score": score, "verdict": verdict, "outcome": str(outcomes[item]) or None,
-                "flagged": bool(self._state[item] & 4),
+                "flagged": bool(self._state.bytes[item] & FLAGGED),
             })  # fmt: skip
         return pd.DataFrame(rows)
 
-    def _truth(self) -> NDArray[np.uint8]:
-        return self._state & np.uint8(3)
-
-    def _share(self) -> float | None:
-        bad, good = (int((self._truth() == value).sum()) for value in (2, 1))
-        return bad / (bad + good) if bad and good else None
-
-    def _changes(self) -> int:
-        return int((self._state & 8 > 0).sum())
-
-    def _state_of(self, item: int) -> int:
-        """Return what is known of an image in one byte: label, 4 flagged, 8 changed, 16 looked at."""
-        held = self.label_log.opinion(self._entries[item].source, self.annotator)
-        before = int(self._before[item])
-        truth = before if held.label is None else TRUTH[held.label]
-        return truth | 4 * held.flagged | 8 * (truth != before) | 16 * (held.label is not None)
-
     def __repr__(self) -> str:
-        counts, changed, path = self.counts, self._changes(), self.label_log.path
+        counts, changed, path = self.counts, self._state.n_changed, self.label_log.path
         place = "in memory only" if path is None else f"in {path.name}"
         mended = f"; {changed} label{'s' * (changed != 1)} changed, {place}" if changed else ""
         total = f"{len(self._entries)} image{'s' * (len(self._entries) != 1)}"
@@ -440,7 +412,7 @@ class Review(PageWidget):
 
     def _picture(self) -> str:
         """Draw what remains in the notebook when the kernel is gone: the worst images and what was said, a PNG."""
-        truth = self._truth()
+        truth = self._state.truth
         outcomes = self._verdicts.outcomes(truth, self._tick)
         said = []
         for item in self._verdicts.order(truth, self._tick)[:_PICTURES].tolist():
@@ -452,13 +424,12 @@ class Review(PageWidget):
     # ---------------------------------------------------------------- the page
 
     def _greet(self, page: str) -> None:
-        self.label_log.refresh()
-        self._state[:] = [self._state_of(item) for item in range(len(self._entries))]
+        self._state.refresh()
         total, types = len(self._entries), self._verdicts.types
         step = max(1, _PART // (3 + len(types)))
         for start in range(0, total, step):
             part = slice(start, start + step)
-            numbers = self._verdicts.ticks[part].astype("<u2"), self._state[part], self._verdicts.painted[part]
+            numbers = self._verdicts.ticks[part].astype("<u2"), self._state.bytes[part], self._verdicts.painted[part]
             self._post(
                 {"type": "board", "page": page, "start": start, "total": total, "types": list(types)},
                 [array.tobytes() for array in numbers],
@@ -476,19 +447,25 @@ class Review(PageWidget):
             except VisionError as error:  # told once: sending it again would not help
                 raise Invalid(str(error)) from error
         elif act.action == "undo":
-            self._undo(id)
+            self._state.undo(id)
         elif act.item is None or act.item >= len(self._entries):
             raise NotFound(f"There is no image number {act.item}; there are {len(self._entries)}.")
+        elif act.action == "open":
+            self._open(str(act.value), act.item, page=id.rpartition("-")[0])
         elif act.action == "label":
-            self._say(act.item, act.value, seconds=act.seconds, id=id)
+            self._state.say(act.item, act.value, seconds=act.seconds, id=id)
         elif act.action == "flag":
-            source = self._entries[act.item].source
-            self.label_log.add("flag", source, annotator=self.annotator, flagged=bool(act.value), id=id)
-            self._touch(act.item)
+            self._state.flag(act.item, bool(act.value), id=id)
         else:
             raise Invalid(f"A review knows no act {act.action!r}.")
 
     def _take_other(self, message: wire.Message) -> None:
+        if isinstance(message, wire.Inner):
+            tool = self._mending.opened(message.tool)
+            if tool is None:
+                raise Invalid(f"No {message.tool!r} is open here; run the cell again.")
+            tool.hear(message.content, message.buffers)
+            return
         if isinstance(message, wire.At):
             self._tick = message.tick
         elif isinstance(message, wire.Choose):
@@ -501,13 +478,49 @@ class Review(PageWidget):
             super()._take_other(message)
         self._tell()
 
+    def _open(self, name: str, item: int, *, page: str) -> None:
+        """Give a page what it needs to show a tool in place of the review."""
+        if name not in ("paint", "boxes"):
+            raise Invalid(f"A review opens 'paint' or 'boxes'; {name!r} came.")
+        try:
+            tool: PageWidget = self.painter if name == "paint" else self.box_labeler
+        except VisionError as error:  # told once: asking again would not help
+            raise Invalid(str(error)) from error
+        self._post({"type": "tool", "page": page, "tool": name, "item": item} | tool.parts())
+
+    def _carrier(self, name: str) -> Carry:
+        def carry(said: dict[str, Any], buffers: Sequence[bytes]) -> None:
+            self._post({"type": "inner", "tool": name, "content": said}, buffers)
+            if said["type"] in ("plan", "sheet"):  # comes after whatever changed
+                self._take_up(name)
+
+        return carry
+
+    def _take_up(self, name: str) -> None:
+        """See what was mended; who painted on an image has seen an anomaly, whatever was said of it before."""
+        touched = dict.fromkeys(self._state.items[source] for source in self._mending.touched)
+        self._mending.touched.clear()
+        is_news = False
+        for item in touched:
+            entry = self._entries[item] = self._mending.copy.entry(self._entries[item].source)
+            self._verdicts.mended(item)
+            self._closer.forget(item)
+            before = int(self._state.bytes[item])
+            if name == "paint" and entry.mask is not None:
+                self._state.painted(item)
+            self._state.touch(item)
+            is_news = is_news or before != int(self._state.bytes[item])
+            self._post({"type": "mended", "item": item, "painted": self._verdicts.painted[item].tolist()})
+        if is_news:
+            self._tell()
+
     def _tell(self, page: str | None = None, refused: Sequence[str] = ()) -> None:
-        items, self._touched = list(dict.fromkeys(self._touched)), []
+        items = self._state.news()
         done, self._done = self._done, ""
         path, odd = self.label_log.path, self.label_log.findings
-        self.n_changed = self._changes()
+        self.n_changed = self._state.n_changed
         self._post(self._acked(page, refused) | {
-            "type": "news", "items": items, "state": [int(self._state[item]) for item in items],
+            "type": "news", "items": items, "state": [int(self._state.bytes[item]) for item in items],
             "changed": self.n_changed,
             "at": self._tick, "own": self._own, "scores": self._scores(), "keeps": self.model is not None,
             "file": None if path is None else path.name, "annotator": self.annotator, "done": done,
@@ -537,3 +550,17 @@ class Review(PageWidget):
             self._post(told | {"error": made})
         else:
             self._post(told | made.facts, made.buffers)
+
+
+def _check(*, miss: Any, reject: Any, prevalence: Any, annotator: Any, types: Any, side: Any) -> None:
+    if not isinstance(side, int) or not 64 <= side <= 4096:
+        raise Invalid(f"side is a whole number from 64 to 4096; {side!r} was given.")
+    if annotator is not None and not (isinstance(annotator, str) and 0 < len(annotator) <= 80):
+        raise Invalid(f"An annotator is a name of 1 to 80 letters; {annotator!r} was given.")
+    if types is not None and not isinstance(types, Mapping | list | tuple):
+        raise Invalid(f"types are names, or names and colours; {types!r} was given.")
+    for name, cost in (("miss", miss), ("reject", reject)):
+        if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < math.inf:
+            raise Invalid(f"{name} is a cost from 0; {cost!r} was given.")
+    if prevalence is not None and not 0.0 < prevalence < 1.0:
+        raise Invalid(f"prevalence lies between 0 and 1, both excluded; {prevalence!r} was given.")

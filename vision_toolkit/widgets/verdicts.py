@@ -107,6 +107,12 @@ class Verdicts:
         order = np.argsort(key, kind="stable")
         return order[wanted[order]]
 
+    def mended(self, item: int) -> None:
+        """Take the types that an image has by now, of those that are known."""
+        types = self.entries[item].types
+        for place, name in enumerate(self.types):
+            self.painted[item, place] = self.painted[item, place] & PREDICTED | TRUE * (name in types)
+
 
 def tick_of(score: float) -> int:
     """Return a score or threshold from 0 to 1 in ten-thousandths, rounded as verdicts are.
@@ -119,8 +125,10 @@ def tick_of(score: float) -> int:
     return round(round(score, 4) * TICKS)
 
 
-def from_model(model: Predicting, entries: Sequence[Entry], tell: Progress) -> Verdicts:
+def from_model(model: Predicting, entries: Sequence[Entry], tell: Progress, *, types: Sequence[str] = ()) -> Verdicts:
     """Let a model judge images; one that cannot be read has no score, and ends nothing.
+
+    ``types`` are anomaly types beside those of the model and of the images.
 
     Raises
     ------
@@ -141,11 +149,11 @@ def from_model(model: Predicting, entries: Sequence[Entry], tell: Progress) -> V
         ticks[item] = tick_of(answer.score)
         seen[item] = tuple(name for name, area in answer.areas().items() if area and name != BACKGROUND)
         layers[item] = _layers(answer)
-    return _verdicts(entries, ticks, layers, seen, errors, known=getattr(model, "types", ()))
+    return _verdicts(entries, ticks, layers, seen, errors, known=[*getattr(model, "types", ()), *types])
 
 
-def from_evaluation(evaluation: Evaluation, entries: Sequence[Entry]) -> Verdicts:
-    """Take what an evaluation holds of images, by their sources.
+def from_evaluation(evaluation: Evaluation, entries: Sequence[Entry], *, types: Sequence[str] = ()) -> Verdicts:
+    """Take what an evaluation holds of images, by their sources; ``types`` are anomaly types beside theirs.
 
     Raises
     ------
@@ -169,7 +177,7 @@ def from_evaluation(evaluation: Evaluation, entries: Sequence[Entry]) -> Verdict
         ticks[item] = tick_of(row.score)
         seen[item] = tuple(name for name, area in row.areas.items() if area and name != BACKGROUND)
         layers[item] = {} if row.map is None else {"heat": heat_layer(row.map, side=_SIDE)}
-    return _verdicts(entries, ticks, layers, seen, errors)
+    return _verdicts(entries, ticks, layers, seen, errors, known=types)
 
 
 def _layers(prediction: Prediction) -> dict[str, bytes]:

@@ -1,11 +1,13 @@
 // How an image lies in its stage: fitted, enlarged at the pointer, moved about. Lengths are pixels of the page, places
 // in the image fractions of it.
 
-const LARGEST = 32;
+const LARGEST = 32; // times the fitted image
 const MARGIN = 10; // around a fitted image, so that its edges can be taken hold of
 
 export class Viewport {
-  constructor() {
+  /** `most` is how many pixels of the page one of the image takes at most; null: 32 times as many as when it is fitted. */
+  constructor(most = null) {
+    this.most = most;
     this.stage = [1, 1];
     this.image = [1, 1];
     this.reset();
@@ -23,9 +25,14 @@ export class Viewport {
     this.keepInside();
   }
 
-  /** Return how many pixels of the page one of the image takes. */
+  /** Return how many pixels of the page one of the image takes when all of it is seen. */
+  get fitted() {
+    return Math.min(...[0, 1].map((axis) => Math.max(1, this.stage[axis] - 2 * MARGIN) / this.image[axis]));
+  }
+
+  /** Return how many it takes now. */
   get scale() {
-    return this.zoom * Math.min(...[0, 1].map((axis) => Math.max(1, this.stage[axis] - 2 * MARGIN) / this.image[axis]));
+    return this.zoom * this.fitted;
   }
 
   /** Return where the image is in the stage: left, top, width, height. */
@@ -47,7 +54,8 @@ export class Viewport {
   /** Enlarge by so much; the place under a point of the stage stays under it. */
   zoomTo(zoom, point) {
     const held = this.toImage(point);
-    this.zoom = Math.max(1, Math.min(LARGEST, zoom));
+    const largest = this.most === null ? LARGEST : this.most / this.fitted;
+    this.zoom = Math.max(1, Math.min(largest, zoom));
     const size = this.image.map((side) => side * this.scale);
     this.centre = held.map((place, axis) => place - (point[axis] - this.stage[axis] / 2) / size[axis]);
     this.keepInside();

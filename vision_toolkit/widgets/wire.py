@@ -2,9 +2,11 @@
 
 Every message has a version ``v`` and a ``type``. From the page: ``hello`` (a page is there), ``want`` (images that it
 lacks), ``acts`` (what somebody did, numbered from 1 in each page and sent again until acknowledged), and of a review
-``at`` (where the threshold slider stands; the last word counts) and ``rule`` (choose a threshold). To the page:
+``at`` (where the threshold slider stands; the last word counts), ``rule`` (choose a threshold) and ``inner`` (what the
+page of a tool within it says). To the page:
 ``plan``, or ``board`` and ``news`` of a review, or ``sheet`` of boxes (all that it shows, and the number up to which
-acts are kept), ``image``, ``suggested`` (boxes to accept), ``gap`` (numbers are missing), ``error``.
+acts are kept), ``tool`` and ``inner`` of a tool in a review, ``mended`` (other pixels or boxes), ``image``, ``patch``,
+``suggested`` (boxes to accept), ``gap`` (numbers are missing), ``error``.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from typing import Any
 from vision_toolkit.core.errors import Invalid
 
 __all__ = [
-    "MOST_ACTS", "MOST_BOXES", "MOST_WANTED", "PROTOCOL", "Acts", "At", "Choose", "Hello", "Message", "PageAct",
-    "PageBox", "Want", "read_message",
+    "MOST_ACTS", "MOST_BOXES", "MOST_WANTED", "PROTOCOL", "Acts", "At", "Choose", "Hello", "Inner", "Message",
+    "PageAct", "PageBox", "Want", "read_message",
 ]  # fmt: skip
 
 PROTOCOL = 1
@@ -33,7 +35,7 @@ MOST_BOXES = 1000
 _NEEDS = {
     "label": ("name", str), "flag": ("on", bool), "note": ("text", str), "skip": None, "undo": None, "go": None,
     "keep": ("tick", int), "export": None, "stroke": ("op", str), "start": ("type", str), "boxes": ("boxes", list),
-    "redo": None,
+    "redo": None, "open": ("tool", str),
 }  # fmt: skip
 _OF_NO_IMAGE = ("keep", "export")
 _LONGEST_RULE = 200
@@ -67,6 +69,15 @@ class Choose:
 
     rule: str
     prevalence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """Hold what the page of another widget says, which is shown within this one; that widget checks it."""
+
+    tool: str
+    content: Any
+    buffers: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,7 @@ class Acts:
     acts: tuple[PageAct, ...]
 
 
-Message = Hello | Want | Acts | At | Choose
+Message = Hello | Want | Acts | At | Choose | Inner
 
 
 def read_message(content: Any, buffers: Sequence[Any] = ()) -> Message:
@@ -147,7 +158,9 @@ def read_message(content: Any, buffers: Sequence[Any] = ()) -> Message:
         return At(_tick(content.get("tick")))
     if kind == "rule":
         return Choose(*_rule(content))
-    raise Invalid(f"A message is of type 'hello', 'want', 'acts', 'at' or 'rule'; {_shown(kind)} came.")
+    if kind == "inner" and isinstance(content.get("tool"), str):
+        return Inner(content["tool"], content.get("content"), tuple(buffers))
+    raise Invalid(f"A message is of type 'hello', 'want', 'acts', 'at', 'rule' or 'inner'; {_shown(kind)} came.")
 
 
 def _act(one: Any, buffers: Sequence[Any]) -> PageAct:

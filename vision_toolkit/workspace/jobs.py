@@ -164,8 +164,9 @@ class Work:
         return self.folder.relative_to(self.workspace.folder).as_posix()
 
     def make_folder(self) -> Path:
-        """Make the folder, empty."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Make the folder, empty; those of earlier attempts, which came to nothing, go."""
+        for left in self.folder.parent.glob("attempt-*"):
+            shutil.rmtree(left, ignore_errors=True)
         self.folder.mkdir(parents=True)
         return self.folder
 

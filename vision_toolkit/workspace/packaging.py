@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -139,6 +140,7 @@ def package(work: Work) -> None:
             "message": f"The model was packaged and gave its golden answers again: {export.parity}.",
         }  # fmt: skip
         rows.set_if(connection, PACKAGES, made.id, changes)
+    shutil.rmtree(folder.parent, ignore_errors=True)  # all of it is in the file that was written
 
 
 def fail_package(connection: Connection, job: Job, message: str) -> None:

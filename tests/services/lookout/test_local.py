@@ -13,7 +13,11 @@ from PIL import Image
 
 from tests.workspace.conftest import draw, lines, part
 from tests.workspace.trained import BAD, NORMAL, OUTPUT, paint, source
+from vision_toolkit.core.errors import Invalid
+from vision_toolkit.core.mask import Mask
+from vision_toolkit.core.prediction import Prediction, Task
 from vision_toolkit.services.lookout import names
+from vision_toolkit.services.lookout.local import result_of
 from vision_toolkit.services.lookout.service import LookoutVision
 from vision_toolkit.workspace import Workspace
 from vision_toolkit.workspace.lifecycle import DatasetState, ModelState, PackageState
@@ -468,8 +472,10 @@ def test_what_can_be_judged(hosted):
     pixels.resize((128, 64)).save(wide, "PNG")
     pixels.convert("L").save(grey, "PNG")
     png = image(hosted, 0)
-    kinds = ["image/png", "image/jpeg", "image/png", "IMAGE/PNG; x=y", "image/png", "image/png"]
-    bodies = [png, png, jpeg.getvalue(), png, grey.getvalue(), io.BytesIO(png)]
+    several = io.BytesIO()  # as some phones write
+    pixels.save(several, "MPO", save_all=True, append_images=[pixels])
+    kinds = ["image/jpeg", "image/png", "image/jpeg", "image/png", "IMAGE/PNG; x=y", "image/png", "image/png"]
+    bodies = [several.getvalue(), png, png, jpeg.getvalue(), png, grey.getvalue(), io.BytesIO(png)]
     for body, content in zip(bodies, kinds, strict=True):
         assert "IsAnomalous" in detect(hosted, "plain", body, content)
     key = {"ProjectName": "plain", "ModelVersion": "latest"}
@@ -480,6 +486,36 @@ def test_what_can_be_judged(hosted):
                         (wide.getvalue(), "128 x 64"), (png + bytes(8_000_000), "8,000,000")):  # fmt: skip
         said = refused(hosted, "ValidationException", "detect_anomalies", **key, Body=body, ContentType="image/png")
         assert words in said
+
+
+def test_a_mask_that_is_too_large_for_an_answer_says_the_limit():
+    ids = np.random.default_rng(0).integers(0, 100, (3000, 3000)).astype(np.uint8)
+    types = ("background", *(f"t{n}" for n in range(1, 100)))
+    mask = Mask(ids, types, ("#ffffff", *(f"#0000{n:02x}" for n in range(1, 100))))
+    seen = Prediction(Task.SEGMENTATION, score=0.9, threshold=0.5, mask=mask)
+    with pytest.raises(Invalid, match="at most 5,242,880"):
+        result_of(seen)
+
+
+@pytest.mark.parametrize("changed", [
+    {"Description": "with spaces"}, {"Description": ""}, {"KmsKeyId": "-x"}, {"Tags": [{"Key": "", "Value": "x"}]},
+    {"OutputConfig": {"S3Location": {"Bucket": "results", "Prefix": "/x"}}}, {"Other": 1},
+    {"Tags": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]},
+])  # fmt: skip
+def test_a_model_is_not_made_of_what_the_contract_forbids(idle, changed):
+    given = {"ProjectName": "p", "OutputConfig": OUTPUT} | changed
+    assert refused(idle, "ValidationException", "create_model", **given)
+    assert idle.list_models(ProjectName="p")["Models"] == []
+
+
+def test_a_page_goes_on_after_an_update(empty):
+    draw(empty.workspace, 5)
+    dataset(empty, [part(n) for n in range(4)])
+    key = {"ProjectName": "p", "DatasetType": "train"}
+    first = empty.list_dataset_entries(**key, MaxResults=2)
+    empty.update_dataset_entries(**key, Changes=lines(part(0, "anomaly"), part(3, None), part(4)))
+    rest = empty.list_dataset_entries(**key, NextToken=first["NextToken"])
+    assert [json.loads(line)["source-ref"][-5] for line in rest["DatasetEntries"]] == ["2", "3", "4"]
 
 
 def test_without_limits_any_size_is_judged(client, tmp_path):

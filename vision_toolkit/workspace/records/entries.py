@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, or_, select, true, update
 
 from vision_toolkit.core.errors import NotFound
 from vision_toolkit.workspace.records.rows import now
@@ -19,6 +19,9 @@ E = ENTRIES.c
 NORMAL, ANOMALY = 0, 1
 ASKED = 500
 """Sources that are looked up at once."""
+UNLABELLED = -1
+NOWHERE = 1 << 62
+"""A position after every other."""
 
 
 class NewEntry(NamedTuple):
@@ -151,15 +154,19 @@ def listed(
     connection: Connection, dataset: int, version: int, which: Filter, after: int, most: int
 ) -> Page[EntryRecord]:
     """Return up to ``most`` lines of a version after a position, in order of their first insertion."""
-    shared = [E.dataset == dataset, E.position > after, _seen(version), *_between(connection, dataset, which)]
+    first, last = _between(connection, dataset, which)
+    # One lower bound: of two, SQLite would look up the first and read on to the second.
+    shared = [E.dataset == dataset, E.position > max(after, first - 1), _seen(version)]
+    if last is not None:
+        shared.append(E.position <= last)
+    columns = (E.position, E.source, E.line)
     if which.contains is not None:
         place = func.strpos if connection.dialect.name == "postgresql" else func.instr
         shared.append(place(E.source, which.contains) > 0)
-    columns = (E.position, E.source, E.line)
     found: list[Any] = []
     # One query for each verdict: each is read off the index in order, however rare it is among the lines.
     for verdict in _verdicts(which):
-        query = select(*columns).where(*shared, *verdict).order_by(E.position).limit(most + 1)
+        query = select(*columns).where(*shared, verdict).order_by(E.position).limit(most + 1)
         found += connection.execute(query).all()
     found.sort(key=lambda row: row.position)
     items = [EntryRecord(row.position, row.source, row.line) for row in found[:most]]
@@ -170,26 +177,32 @@ def _seen(version: int) -> ColumnElement[bool]:
     return and_(E.since <= version, or_(E.until.is_(None), E.until > version))
 
 
-def _verdicts(which: Filter) -> Iterable[list[ColumnElement[bool]]]:
+def _verdicts(which: Filter) -> list[ColumnElement[bool]]:
+    """Return a condition for each verdict that is wanted; no matter which, one that always holds."""
     every: dict[bool | None, list[int | None]] = {True: [NORMAL, ANOMALY], False: [None], None: [NORMAL, ANOMALY, None]}
     wanted = every[which.labeled]
     if which.anomaly is not None:
         wanted = [label for label in wanted if label == (ANOMALY if which.anomaly else NORMAL)]
     if len(wanted) == 3:
-        return [[]]
+        return [true()]
     if not wanted:
-        return [[false()]]
-    return [[E.label.is_(None) if label is None else E.label == label] for label in wanted]
+        return [false()]
+    if which.contains is not None:
+        # By the place: that index holds the names, and a line is looked up only where the name fits.
+        return [func.coalesce(E.label, UNLABELLED).in_([UNLABELLED if one is None else one for one in wanted])]
+    return [E.label.is_(None) if label is None else E.label == label for label in wanted]
 
 
-def _between(connection: Connection, dataset: int, which: Filter) -> Iterator[ColumnElement[bool]]:
-    """Turn moments into positions: what was added later stands later."""
+def _between(connection: Connection, dataset: int, which: Filter) -> tuple[int, int | None]:
+    """Turn moments into the first and last position: what was added later stands later."""
+    first, last = 0, None
     if which.after is not None:
-        first = _edge(connection, dataset, E.added > which.after, last=False)
-        yield false() if first is None else E.position >= first
+        found = _edge(connection, dataset, E.added > which.after, last=False)
+        first = NOWHERE if found is None else found
     if which.before is not None:
-        last = _edge(connection, dataset, E.added < which.before, last=True)
-        yield false() if last is None else E.position <= last
+        found = _edge(connection, dataset, E.added < which.before, last=True)
+        last = -1 if found is None else found
+    return first, last
 
 
 def _edge(connection: Connection, dataset: int, condition: ColumnElement[bool], *, last: bool) -> int | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vision_toolkit.core.settings import Settings
 from vision_toolkit.workspace.jobs import run_job
 from vision_toolkit.workspace.records import queue
 from vision_toolkit.workspace.runners.thread import Threads
@@ -38,8 +41,10 @@ class Processes(Threads):
         # Not multiprocessing: that would run the user's own program again in each child.
         child = subprocess.Popen([sys.executable, "-c", _PROGRAM.format(sys.path)], stdin=subprocess.PIPE)
         assert child.stdin is not None
+        settings = asdict(self.workspace.settings) | {"cache": str(self.workspace.settings.cache)}
+        told = {"folder": str(self.workspace.folder), "settings": settings, "job": job.id, "attempt": job.attempt}
         with contextlib.suppress(BrokenPipeError):  # it is gone already
-            child.stdin.write(pickle.dumps((self.workspace.options, job)))
+            child.stdin.write(json.dumps(told).encode() + b"\n")
             child.stdin.flush()
         while not self._closed:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -56,7 +61,7 @@ def main() -> None:
     """Do a job that stands on standard input, and end with the parent: it closes whatever that dies of."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which hears Ctrl-C too, says what is to be done
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    options, job = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the parent
+    told = json.loads(sys.stdin.buffer.readline())
 
     def watch() -> None:
         while os.read(0, 1):
@@ -66,5 +71,9 @@ def main() -> None:
     threading.Thread(target=watch, daemon=True).start()
     from vision_toolkit.workspace.workspace import Workspace
 
-    with Workspace(**options) as workspace:
-        run_job(workspace, job)
+    told["settings"]["cache"] = Path(told["settings"]["cache"])
+    with Workspace(told["folder"], settings=Settings(**told["settings"])) as workspace:
+        with workspace.records.look() as connection:
+            job = queue.find(connection, told["job"])
+        if job is not None and job.attempt == told["attempt"]:  # else somebody else has it by now
+            run_job(workspace, job)
