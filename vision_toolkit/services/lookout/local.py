@@ -42,7 +42,7 @@ def _still(read: Callable[Concatenate[Local, P], R]) -> Callable[Concatenate[Loc
         with self._workspace.records.still():
             return read(self, *args, **kwargs)
 
-    return cast("Callable[Concatenate[Local, P], R]", told)
+    return told
 
 
 class Local(Work):
