@@ -73,3 +73,13 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _forbid_skip(report)
     return report
+
+
+# Trainings in them take more than the 20 seconds that a notebook may take here.
+SLOW_NOTEBOOKS = {"02_evaluation_and_thresholds", "04_choose_and_compare", "05_defect_masks", "07_paint_and_train"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.suffix == ".ipynb" and item.path.stem in SLOW_NOTEBOOKS:
+            item.add_marker(pytest.mark.slow)
