@@ -12,7 +12,10 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vision_toolkit.services.auth.keys import Keys
 from vision_toolkit.services.auth.sigv4 import UNSIGNED, Message, Signature4, SignatureError
+from vision_toolkit.services.lookout import LookoutVision
+from vision_toolkit.services.lookout.front import LookoutFront
 
 NOW = datetime.now(UTC)
 SECRETS = {"AKID": "secret/with+signs="}
@@ -166,6 +169,23 @@ def test_an_unsigned_payload_is_for_streams_alone():
     assert code(message, b"any image") == "InvalidSignatureException"
     chunked = changed(message, x_amz_content_sha256="STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
     assert code(chunked, b"x", streams=True) == "InvalidSignatureException"
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_body_is_left_out_of_a_signature_only_where_nobody_between_can_change_it(tmp_path, sealed):
+    keys = Keys(tmp_path)
+    key = keys.create()
+    front = LookoutFront(LookoutVision(object(), object()), keys, sealed=sealed)
+    message = signed(
+        "POST", "/2020-11-20/projects/a/models/1/detect", body=b"an image", key=key.id, secret=key.secret,
+        headers={"X-Amz-Content-SHA256": UNSIGNED, "Content-Type": "image/png"}.items(),
+    )  # fmt: skip
+    detect = LookoutVision.operations()["detect_anomalies"]
+    if sealed:
+        assert front.begin(message, detect)(b"an image") == key.id
+    else:
+        with pytest.raises(SignatureError, match=r"must be the SHA-256 of the body, here"):
+            front.begin(message, detect)
 
 
 def test_a_stated_hash_must_be_that_of_the_body():

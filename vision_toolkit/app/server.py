@@ -83,13 +83,13 @@ class Server:
         self._socket = _listen(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
         self.is_local = is_loopback(self._socket.getsockname()[0])  # whatever the name was
+        self._scheme = "https" if tls else "http"
         self.app = self._app({name.lower() for name in allowed_hosts})
         config = uvicorn.Config(
             self.app, http=_Protocol, lifespan="off", ws="none", log_config=None, access_log=False,
             server_header=False, proxy_headers=False, timeout_keep_alive=15, timeout_graceful_shutdown=GRACE,
             h11_max_incomplete_event_size=_HEAD_BYTES, ssl_certfile=certificate, ssl_keyfile=private_key,
         )  # fmt: skip
-        self._scheme = "https" if tls else "http"
         self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
         self._owned: Workspace | None = None
@@ -101,7 +101,8 @@ class Server:
         limits.images = _IMAGES  # threads that wait for inference units, which do the work
         if not self.workspace.settings.limits:
             limits.image = _UNLIMITED_IMAGE
-        front = LookoutFront(LookoutVision(self.workspace), self.keys, trusting=self.is_local)
+        sealed = self.is_local or self._scheme == "https"
+        front = LookoutFront(LookoutVision(self.workspace), self.keys, trusting=self.is_local, sealed=sealed)
         app = HttpApp([front], pages=self._pages(), limits=limits, hosts=frozenset(names) if self.is_local else None)
         app.metrics.gauge("models_hosted", "Models that are hosted.", lambda: {"": len(self.workspace.models.hosted())})
         app.metrics.gauge("inference_units", "Processes that judge images.", lambda: {"": self._units()})

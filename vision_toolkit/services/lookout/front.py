@@ -33,14 +33,16 @@ class LookoutFront:
     trusting
         whether a request without a good signature is accepted as long as no key was ever made: for a server that
         listens on loopback alone.
+    sealed
+        whether nobody between could change a body: on loopback, or with TLS. Only then a signature may leave it out.
     """
 
     name = SIGNING_NAME
     plus = False
 
-    def __init__(self, service: LookoutVision, keys: Keys, *, trusting: bool = False) -> None:
+    def __init__(self, service: LookoutVision, keys: Keys, *, trusting: bool = False, sealed: bool = False) -> None:
         self.service = service
-        self._keys, self._trusting = keys, trusting
+        self._keys, self._trusting, self._sealed = keys, trusting, sealed
         self._signature = Signature4(SIGNING_NAME, keys.secret_of)
 
     def begin(self, message: Message, operation: Operation | None) -> Callable[[bytes], str]:
@@ -48,7 +50,7 @@ class LookoutFront:
         if self._trusting and not self._keys.are_used:
             return lambda body: ""
         streams = operation is not None and any(one.place == "raw" for one in operation.parameters.values())
-        claim = self._signature.read(message, streams=streams)
+        claim = self._signature.read(message, streams=streams and self._sealed)
 
         def judge(body: bytes) -> str:
             self._signature.verify(message, claim, body)
