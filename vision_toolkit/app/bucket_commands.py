@@ -10,13 +10,14 @@ import argparse
 import vision_toolkit as vt
 from vision_toolkit.app.saying import as_typed, bar, complain, first, most_of, print_json, say, some
 from vision_toolkit.data.storage import local_path
-from vision_toolkit.workspace.buckets import Buckets
 
 __all__ = ["put"]
 
 
 def put(options: argparse.Namespace) -> int:
     """Copy a folder into a bucket; 1 if a file was refused."""
+    from vision_toolkit.workspace.buckets import Buckets
+
     s3 = vt.Settings.read().s3
     if options.workspace is None and s3 == "folders":
         options.parser.error("--workspace DIR is required (or VISION_TOOLKIT_S3=s3 for a real S3)")
