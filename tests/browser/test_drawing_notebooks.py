@@ -90,6 +90,7 @@ def lies_on(mask: np.ndarray, *places: tuple[float, float]) -> list[bool]:
     return [bool(mask[int(y * mask.shape[0]), int(x * mask.shape[1])]) for x, y in places]
 
 
+@pytest.mark.slow
 def test_a_painted_mask_outlives_a_killed_kernel_in_lab(harness: ModuleType, chromium: Any, tmp_path: Path) -> None:
     root = tmp_path / "root"
     with harness.notebook("lab", chromium, tmp_path, [SETUP, PAINT, BOX, REVIEW], height=1100) as notebook:
@@ -184,6 +185,7 @@ def test_masks_are_painted_in_notebook_7_and_in_place_of_a_review(
     assert Manifest.read(root / "labels-mended.manifest")[item].label is vt.Label.ANOMALY
 
 
+@pytest.mark.slow
 def test_a_page_for_others_paints_and_draws_boxes(harness: ModuleType, chromium: Any, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()

@@ -32,7 +32,7 @@ def model() -> vt.Model:
     return vt.train(train, preset="fast", task="classification", progress=False)
 
 
-@pytest.mark.parametrize("app", ["lab", "notebook"])
+@pytest.mark.parametrize("app", ["lab", pytest.param("notebook", marks=pytest.mark.slow)])
 def test_a_false_negative_is_fixed_a_threshold_kept_and_no_cell_touched(
     app: str, harness: ModuleType, chromium: Any, model: vt.Model, tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ def test_killed_while_it_looks_at_images_it_goes_on_to_the_same_numbers(listed, 
     assert numbers(again, manifest) == numbers(fresh, manifest)
 
 
+@pytest.mark.slow
 def test_killed_while_it_learns_to_paint_it_goes_on_to_the_same_numbers(listed, tmp_path, weights):
     manifest = vt.Manifest.read(listed)
     kill(listed, tmp_path, weights, "segmentation", at="painting types", count=8)

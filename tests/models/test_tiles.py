@@ -105,6 +105,7 @@ def learn(manifest, monkeypatch, *, tiled: int | None):
     return vt.train(manifest, weights=None, threads=1, progress=False)
 
 
+@pytest.mark.slow
 def test_small_defects_of_large_images_are_found(small_tiles, tmp_path, monkeypatch):
     images = write(tmp_path, 48, side=256)
     without, model = (learn(images[:30], monkeypatch, tiled=tiled) for tiled in (None, 256))

@@ -291,6 +291,7 @@ def test_killed_wherever_it_happens_to_be(begun, kind, mode):
     check(folder, kind, target, {})
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_whoever_does_it_is_given_up(begun):
     folder, target = begun("create dataset")
     with Runner(folder, "process", "create dataset 0.5", dies=True), Workspace(folder, **QUICK) as workspace:
