@@ -247,7 +247,8 @@ def test_killed_at_a_moment_and_done_all_the_same(begun, kind, at, mode):
     for _ in range(kills):
         with Runner(folder, mode, f"{kind} {at}") as runner:
             pid = int(runner.hear("at ").split()[2])
-            assert (pid == runner.process.pid) == (mode == "thread")
+            # A model is started where it will answer, whoever does the other jobs.
+            assert (pid == runner.process.pid) == (mode == "thread" or kind == "start model")
             runner.kill()
             until(lambda pid=pid: not is_running(pid), 10)
     finish_inline(folder, {})

@@ -230,7 +230,6 @@ def run_job(workspace: Workspace, job: Job, *, beat: bool = True) -> None:
         return
     with _beating(work) if beat else contextlib.nullcontext():
         try:
-            work.log(f"attempt {job.attempt} of {job.kind} by {job.owner}")
             _named(KINDS[job.kind].run)(work)
         except HeldElsewhereError:
             with workspace.records.change() as connection:  # ours still, if we were only asked to end

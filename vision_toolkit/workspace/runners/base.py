@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Protocol
 
 from vision_toolkit.core.errors import Invalid
-from vision_toolkit.workspace.jobs import KINDS, LEASE, Owner
+from vision_toolkit.workspace.jobs import DEATHS, KINDS, LEASE, Owner
 from vision_toolkit.workspace.records import queue
 from vision_toolkit.workspace.values import Job
 
@@ -57,9 +57,12 @@ def make_runner(name: str, workspace: Workspace) -> Runner:
 
 
 def claim(workspace: Workspace, owner: Owner, kinds: tuple[str, ...]) -> Job | None:
-    """Take the next job."""
+    """Take the next job; its log tells of every attempt, however soon that ends."""
     with workspace.records.change() as connection:
-        return queue.claim(connection, owner.name, kinds, LEASE)
+        job = queue.claim(connection, owner.name, kinds, LEASE)
+        if job is not None and job.deaths < DEATHS:
+            queue.log(connection, job, f"attempt {job.attempt} of {job.kind} by {job.owner}")
+        return job
 
 
 def take_over(workspace: Workspace, owner: Owner) -> None:
