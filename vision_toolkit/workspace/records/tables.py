@@ -159,6 +159,7 @@ PACKAGES = _numbered(
     Column("output", JSON),
     Column("created", Float(53), nullable=False),
     Column("updated", Float(53), nullable=False),
+    Index(None, "model"),
     Index(None, "project", "number"),
 )
 """Packaging jobs of models, as their service sees them."""

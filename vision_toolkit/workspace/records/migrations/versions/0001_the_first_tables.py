@@ -203,6 +203,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("packages", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_packages_model"), ["model"], unique=False)
         batch_op.create_index(batch_op.f("ix_packages_project_number"), ["project", "number"], unique=False)
 
     op.create_table(
