@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
+import zipfile
 
 import boto3
 import pytest
@@ -218,5 +220,21 @@ def test_the_images_may_lie_in_an_s3_of_their_own(tmp_path, monkeypatch):
             assert wait(lambda: model(client), "TRAINING") == "TRAINED"
             place = client.describe_model(**FIRST)["ModelDescription"]["EvaluationResult"]
             assert json.loads(s3.get_object(**place)["Body"].read())
+            greengrass = {
+                "S3OutputLocation": {"Bucket": "factory", "Prefix": "edge"}, "ComponentName": "parts",
+                "TargetPlatform": {"Os": "LINUX", "Arch": "X86_64"},
+            }  # fmt: skip
+            client.start_model_packaging_job(
+                **NAME, ModelVersion="1", JobName="first", Configuration={"Greengrass": greengrass}
+            )
+
+            def packaged() -> str:
+                described = client.describe_model_packaging_job(**NAME, JobName="first")
+                return described["ModelPackagingDescription"]["Status"]
+
+            assert wait(packaged, "CREATED", "RUNNING") == "SUCCEEDED"
+            package = s3.get_object(Bucket="factory", Key="edge/parts-1.0.0.zip")["Body"].read()
+            with zipfile.ZipFile(io.BytesIO(package)) as archive:
+                assert {"model.onnx", "runtime.py", "package.json"} <= set(archive.namelist())
     finally:
         moto.stop()
