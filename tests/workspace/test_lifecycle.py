@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from vision_toolkit.core.errors import Conflict
-from vision_toolkit.workspace import lifecycle
 from vision_toolkit.workspace.lifecycle import DATASET, JOB, MODEL, PACKAGE, DatasetState, ModelState
 
 TABLES = {"dataset": DATASET, "model": MODEL, "package": PACKAGE, "job": JOB}
@@ -40,7 +39,3 @@ def test_what_is_not_in_the_table_is_a_conflict_that_names_what_is():
 def test_nothing_that_is_passing_can_be_deleted():
     for table in (DATASET, MODEL):
         assert not {state for state, event in table.steps if event == "delete"} & table.passing()
-
-
-def test_the_module_says_what_it_offers():
-    assert set(lifecycle.__all__) <= set(dir(lifecycle))

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -232,3 +233,19 @@ def test_what_is_wished_is_hosted_again_after_a_restart_and_let_go_with_the_wish
     finally:
         hosts.close()
     assert hosts.counts() == {}
+
+
+def test_a_broken_model_keeps_no_other_from_being_hosted(monkeypatch):
+    hosts = UnitHosts.__new__(UnitHosts)
+    hosts._lock, hosts._units, asked = threading.Lock(), {}, []
+    wished = [SimpleNamespace(id=name, version=1) for name in ("broken", "gone", "whole")]
+    hosts._workspace = SimpleNamespace(models=SimpleNamespace(hosted=lambda: wished))
+
+    def of(model):
+        asked.append(model.id)
+        if model.id != "whole":
+            raise {"broken": Failed("It cannot be loaded."), "gone": OSError("no process")}[model.id]
+
+    monkeypatch.setattr(hosts, "_of", of)
+    hosts._look()
+    assert asked == ["broken", "gone", "whole"]

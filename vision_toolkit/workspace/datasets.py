@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Datasets", "Filter"]
 
-TYPES = ("train", "test")
 TOLD = 10
 """How many bad lines a message names."""
 BATCH = 2_000

@@ -76,9 +76,7 @@ class Models:
                     )
             waits = [job.id for one in datasets.values() for job in queue.open_jobs(connection, target=one.id)]
             facts: dict[str, Any] = {}
-            if (
-                not waits
-            ):  # what is there now is what is learned from, whatever happens to it before the training begins
+            if not waits:  # what is there now is learned from, whatever happens to it before the training begins
                 facts["datasets"] = {name: [one.id, one.version] for name, one in datasets.items()}
             version = rows.next_version(connection, project.id)
             made = rows.new_id()

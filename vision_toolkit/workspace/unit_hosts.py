@@ -104,7 +104,7 @@ class UnitHosts(Hosts):
         while not self._ending.is_set():
             try:
                 self._look()
-            except VisionError as error:  # a database that is away, a model that is broken: look again later
+            except VisionError as error:  # a database that is away: look again later
                 _LOG.warning("%s", error)
             self._ending.wait(LOOKED_EVERY)
 
@@ -118,7 +118,10 @@ class UnitHosts(Hosts):
                 self.drop(name)
         for name, model in wished.items():
             if name not in known:
-                self._of(model)
+                try:
+                    self._of(model)
+                except (VisionError, OSError) as error:  # a broken one keeps no other waiting
+                    _LOG.warning("Model %s cannot be hosted: %s", model.version, error)
 
     def _is_starting(self, id: str) -> bool:
         model = self._workspace.models.by_id(id)

@@ -105,11 +105,6 @@ class Workspace:
             self.runner.wake()
 
     @property
-    def options(self) -> dict[str, Any]:
-        """Return what opens the same workspace in another process, without running jobs."""
-        return {"folder": str(self.folder), "settings": self.settings}
-
-    @property
     def owners(self) -> Path:
         """Return the folder where each process that runs jobs holds its lock."""
         return self.folder / "work" / "owners"
