@@ -8,7 +8,7 @@ relatively.
 :mod:`.arrivals`    which images have come, whole, and were not answered yet
 :mod:`.journal`     one line an image, exactly once, whatever is killed
 :mod:`.inspection`  the whole way of an image
-:mod:`.files`       read, remember and move the file of an image
+:mod:`.pictures`    read, remember and move the file of an image
 :mod:`.days`        the histogram and the findings of each day
 :mod:`.draw`        the overlay and the mask of an image
 :mod:`.hooks`       tell a command or a URL of every line, in order, at least once

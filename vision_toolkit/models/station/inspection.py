@@ -25,9 +25,9 @@ from .arrivals import Arrival, Arrivals
 from .days import Days
 from .draw import mask_png, overlay_jpeg
 from .drift import Reference, Rules
-from .files import Mark, move_image, read_image
 from .hooks import Command, Delivery, Post
 from .journal import FATES, Journal, Line, fate
+from .pictures import Mark, move_image, read_image
 from .room import Room, write_whole
 
 __all__ = ["Inspection", "Options"]
