@@ -56,8 +56,7 @@ LAZY = {"matplotlib", "pandas", "openvino"}
 # In these methods a value may show itself, with what stands above or outside its room.
 SHOWING = re.compile(r"show|to_frame|_repr_\w+_")
 SHOWN_WITH = (f"{PACKAGE}.plots", f"{PACKAGE}.data.images", "pandas")
-# These are copied into every package that leaves the house, so they know nobody there; files of a folder know one
-# another, by relative imports.
+# These are copied into every package that leaves the house, so they know nobody there.
 STAND_ALONE = {
     "models/runtime.py": {"numpy", "onnxruntime", "PIL", "openvino"},
     "models/station/": {"numpy", "PIL"},
@@ -77,7 +76,7 @@ class Import:
     on_load: bool = True  # runs when the module is imported
     for_types: bool = False  # under `if TYPE_CHECKING`
     showing: bool = False  # inside a method that shows its object
-    relative: bool = False  # written with leading dots
+    relative: bool = False  # beginning with a dot
 
     @property
     def top(self) -> str:
@@ -155,18 +154,12 @@ def _judge(one: Import, path: str) -> str | None:
     return _judge_own(one, path) if one.top == PACKAGE else _judge_foreign(one, path)
 
 
-def _stands_alone(path: str) -> str | None:
-    """Return what a file is part of that stands alone, or None."""
-    return next((alone for alone in STAND_ALONE if path == alone or path.startswith(alone)), None)
-
-
 def _judge_own(one: Import, path: str) -> str | None:
     own = "app" if path == "__main__.py" else "" if path == "__init__.py" else path.split("/")[0]
-    if alone := _stands_alone(path):
-        inside = (
-            alone.endswith("/") and one.relative and f"{one.name}.".startswith(f"{PACKAGE}.{alone.replace('/', '.')}")
-        )
-        return None if inside else f"{path} stands alone and may not import {one.name}"
+    if _alone(path) is not None:
+        if one.relative and one.name.startswith(f"{PACKAGE}.models.station"):
+            return None
+        return f"{path} stands alone and may not import {one.name}"
     if one.name == f"{PACKAGE}.__version__" or (own == "app" and one.name == PACKAGE):
         return None  # the roof may use the front door like anybody outside
     if not one.room:
@@ -184,11 +177,16 @@ def _judge_own(one: Import, path: str) -> str | None:
     return f"imports only go down: {own} may not import {one.name}"
 
 
+def _alone(path: str) -> set[str] | None:
+    """Return what a file that stands alone may import besides the standard library; None of any other file."""
+    return next((known for place, known in STAND_ALONE.items() if path.startswith(place)), None)
+
+
 def _judge_foreign(one: Import, path: str) -> str | None:
     if one.top == "__future__":
         return None
-    alone = _stands_alone(path)
-    if alone and one.top not in STAND_ALONE[alone] | sys.stdlib_module_names:
+    alone = _alone(path)
+    if alone is not None and one.top not in alone | sys.stdlib_module_names:
         return f"{path} stands alone and may not import {one.top}"
     if one.top in DOORS and not path.startswith(DOORS[one.top] or "\0"):
         return f"{one.top} may be imported in {', '.join(DOORS[one.top]) or 'no place'} only"
@@ -268,10 +266,9 @@ CAUGHT = {
     "runtime-foreign": ("models/runtime.py", "import scipy", "stands alone"),
     "runtime-openvino-on-load": ("models/runtime.py", "import openvino", "openvino is heavy"),
     "openvino": ("models/train.py", "def f():\n    import openvino", "openvino may be imported in"),
-    "station-own": ("models/station/x.py", "from vision_toolkit.core import Mask", "stands alone"),
-    "station-own-relative": ("models/station/x.py", "from ..runtime import read", "stands alone"),
-    "station-absolute": ("models/station/x.py", "from vision_toolkit.models.station.y import f", "stands alone"),
-    "station-foreign": ("models/station/x.py", "import scipy", "stands alone"),
+    "station-own": ("models/station/x.py", "from vision_toolkit.models.station import files", "stands alone"),
+    "station-runtime": ("models/station/x.py", "from .. import runtime", "stands alone"),
+    "station-foreign": ("models/station/x.py", "def f():\n    import yaml", "stands alone"),
     "runtime-torch": ("models/runtime.py", "import torch", "stands alone"),
 }
 
@@ -306,8 +303,7 @@ class A:
     "pillow": ("data/images.py", "from PIL import Image"),
     "msgspec": ("data/jsonlines.py", "import msgspec"),
     "runtime": ("models/runtime.py", "import json\nimport numpy as np\nimport onnxruntime\nfrom PIL import Image"),
-    "station": ("models/station/x.py", "from .y import f\nfrom PIL import Image\nimport json, numpy as np"),
-    "station-used": ("models/train.py", "from vision_toolkit.models.station.drift import histogram"),
+    "station": ("models/station/x.py", "import json\nimport numpy\nfrom . import files\nfrom .files import f"),
     "runtime-openvino": ("models/runtime.py", "def f():\n    import openvino"),
     "core": ("core/x.py", "from __future__ import annotations\nimport os.path\nimport numpy.typing as npt"),
 }

@@ -47,9 +47,9 @@ class Brightness:
 
 
 def fake(model: Any = None) -> Any:
-    """Return what stands for the module ``runtime`` of a package: its own reading and judging, and this model."""
-    load = SimpleNamespace(load=lambda folder, threads, engine: model or Brightness())
-    return SimpleNamespace(read=runtime.read, judge=runtime.judge, Runtime=load)
+    """Return what stands for the module ``runtime`` of a package: all its own but for the model."""
+    names = {"read": runtime.read, "judge": runtime.judge, "painted": runtime.painted}
+    return SimpleNamespace(**names, load_configured=lambda folder: model or Brightness())
 
 
 def png(brightness: int, *, side: int = 12) -> bytes:

@@ -12,8 +12,7 @@ from PIL import Image
 
 import vision_toolkit as vt
 from vision_toolkit.core import Mask
-from vision_toolkit.data.images import encode_mask
-from vision_toolkit.models.station.draw import LARGEST, mask_png, overlay, overlay_jpeg
+from vision_toolkit.models.station.draw import LARGEST, overlay, overlay_jpeg
 
 COLOURS = ("#FFFFFF", "#23A436", "#D13212")
 
@@ -32,15 +31,6 @@ def test_an_overlay_is_the_library_s_to_the_bit(seed: int, height: int, width: i
     ids = None if kind == "none" else (rng.integers(0, 3, (height, width)) * (kind == "all")).astype(np.uint8)
     mask = None if ids is None else Mask(ids, ("background", "a", "b"), COLOURS)
     assert np.array_equal(overlay(image, heat, ids, COLOURS), vt.overlay(image, map=heat, mask=mask))
-
-
-def test_a_mask_is_the_library_s_to_the_pixel() -> None:
-    ids = np.random.default_rng(0).integers(0, 3, (20, 30)).astype(np.uint8)
-    ours, theirs = (
-        np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-        for data in (mask_png(ids, COLOURS), encode_mask(Mask(ids, ("background", "a", "b"), COLOURS)))
-    )
-    assert np.array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(

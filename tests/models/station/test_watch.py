@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,57 +21,19 @@ from tests.models.station.conftest import Brightness, Line, lines, png, status, 
 from vision_toolkit.core import Mask
 from vision_toolkit.data.images import encode_png, read_image, read_mask
 from vision_toolkit.data.manifest import Manifest
-from vision_toolkit.models import station
 from vision_toolkit.models.model import Model
 from vision_toolkit.models.station.watch import main
 
-START = """
-import sys
-from pathlib import Path
-
-package, *places = sys.argv[1].split(":")
-allowed = {"runtime", "station", "numpy", "onnxruntime", "PIL"}
-
-class Guard:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] not in allowed and name.partition(".")[0] not in sys.stdlib_module_names:
-            raise ModuleNotFoundError(f"{name} may not be imported by a package", name=name)
-
-sys.path[:] = [package, *sys.path, *places]
-sys.meta_path.insert(0, Guard())
-import runtime
-from station import watch
-
-sys.exit(watch.main(sys.argv[2:], folder=Path(package), runtime=runtime))
-"""
-
-
-@pytest.fixture(scope="module")
-def package(model: Model, testing: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("station") / "package"
-    model.export(folder, golden=testing[:2])
-    shutil.copytree(Path(station.__file__).parent, folder / "station", ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
-
 
 @pytest.fixture
-def start(package: Path, tmp_path: Path) -> Any:
-    """Give what starts a watcher that can import nothing but the standard library, numpy, onnxruntime and Pillow."""
-    places = {
-        str(Path(str(spec.origin)).parents[1]) for spec in map(find_spec, ("numpy", "onnxruntime", "PIL")) if spec
-    }
+def start(exported: Any, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Give what starts the watcher of a package."""
     (tmp_path / "in").mkdir()
 
     def begin(*arguments: str) -> subprocess.Popen[str]:
-        words = [
-            ":".join([str(package), *places]),
-            str(tmp_path / "in"),
-            str(tmp_path / "out"),
-            "--free-megabytes",
-            "0",
-        ]
+        words = ["watch", str(tmp_path / "in"), str(tmp_path / "out"), "--free-megabytes", "0"]
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", "-c", START, *words, *arguments],
+            [sys.executable, "-I", "-B", str(exported.path), *words, *arguments],
             stderr=subprocess.PIPE, text=True, env=os.environ | {"VISION_TOOLKIT_THREADS": "1"},
         )  # fmt: skip
 
@@ -273,7 +234,7 @@ def test_a_model_that_cannot_be_loaded_is_told(line: Line, capsys: pytest.Captur
     from vision_toolkit.models import runtime
 
     assert main([str(line.source), str(line.out), "--once"], folder=line.package, runtime=runtime) == 1
-    assert f"The model in {line.package} cannot be loaded" in capsys.readouterr().err
+    assert "The model cannot be loaded" in capsys.readouterr().err
 
 
 def test_the_results_are_read_as_a_table(line: Line) -> None:

@@ -1,4 +1,4 @@
-"""Draw what was said of an image: the heat map and the types over it, and the types alone.
+"""Draw what was said of an image: the heat map and the types over it.
 
 The same picture as ``vision_toolkit.plots.overlay`` draws, which a package cannot bring along.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["LARGEST", "mask_png", "overlay", "overlay_jpeg"]
+__all__ = ["LARGEST", "overlay", "overlay_jpeg"]
 
 LARGEST = 1600
 """Pixels of the longer side of an overlay, at most: larger images are made smaller first."""
@@ -42,22 +42,6 @@ def overlay_jpeg(image: NDArray[np.uint8], answer: dict[str, Any], colours: Sequ
         ids = None if ids is None else np.asarray(Image.fromarray(ids).resize(size, Image.Resampling.NEAREST))
     buffer = io.BytesIO()
     Image.fromarray(overlay(image, answer["map"], ids, colours)).save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
-
-
-def mask_png(ids: NDArray[np.uint8], colours: Sequence[str]) -> bytes:
-    """Return the class of each pixel as a PNG in exactly the colours of the classes.
-
-    Examples
-    --------
-    >>> data = mask_png(np.ones((2, 3), np.uint8), ["#FFFFFF", "#23A436"])
-    >>> Image.open(io.BytesIO(data)).convert("RGB").getpixel((0, 0))
-    (35, 164, 54)
-    """
-    image = Image.fromarray(ids).convert("P")
-    image.putpalette([value for colour in colours for value in _rgb(colour)])
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from .arrivals import Arrival, Arrivals
 from .days import Days
-from .draw import mask_png, overlay_jpeg
+from .draw import overlay_jpeg
 from .drift import Reference, Rules
 from .hooks import Command, Delivery, Post
 from .journal import FATES, Journal, Line, fate
@@ -85,7 +85,7 @@ class Inspection:
         self.options = options
         self.runtime = runtime
         self.model = fingerprint(folder)
-        self.predictor = _load(folder, runtime)
+        self.predictor = runtime.load_configured(folder)
         self.info: Mapping[str, Any] = self.predictor.info
         self.out = options.out
         self.ended = threading.Event()
@@ -261,7 +261,9 @@ class Inspection:
             data = overlay_jpeg(image, answer, colours)
             line["overlay"] = self.room.write_picture(day, f"{name}-overlay.jpg", data)
             if answer["ids"] is not None:
-                line["mask"] = self.room.write_picture(day, f"{name}-mask.png", mask_png(answer["ids"], colours))
+                line["mask"] = self.room.write_picture(
+                    day, f"{name}-mask.png", self.runtime.painted(answer["ids"], colours)
+                )
         except (OSError, MemoryError) as error:
             self.counts["without pictures"] += 1
             self.trouble = f"{_now()} a picture cannot be written: {error}"
@@ -399,14 +401,6 @@ def say(text: str) -> None:
     """Say something to whoever looks at the log."""
     sys.stderr.write(f"{_now()} {text}\n")
     sys.stderr.flush()
-
-
-def _load(folder: Path, runtime: ModuleType) -> Any:
-    threads = int(os.environ.get("VISION_TOOLKIT_THREADS") or 0) or None
-    try:
-        return runtime.Runtime.load(folder, threads, os.environ.get("VISION_TOOLKIT_ENGINE") or "onnxruntime")
-    except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common class
-        raise ValueError(f"The model in {folder} cannot be loaded: {error}") from None
 
 
 def _station(out: Path) -> str:
