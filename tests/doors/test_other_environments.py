@@ -1,23 +1,17 @@
-"""Unmodified clients in environments of their own: the last boto3 that knew the service, and the command lines.
-
-They are made with pip once and kept between runs, in the folder that VISION_TOOLKIT_TEST_ENVIRONMENTS names.
-"""
+"""Unmodified clients in environments of their own: the last boto3 that knew the service, and the command lines."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import IN_CI
 from tests.doors import scenario
 from tests.doors.command_line import CommandLine
 from tests.doors.conftest import written
+from tests.environments import environment
 
 pytestmark = pytest.mark.slow
 
@@ -25,27 +19,6 @@ LAST = ("boto3==1.40.60", "botocore==1.40.60")  # boto3's own pin would take a b
 LAST_COMMAND_LINE = ("awscli==1.42.60",)
 NEW_COMMAND_LINE = ("awscli>=1.46",)
 SCENARIO = Path(scenario.__file__)
-UNREACHED = re.compile("NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|NameResolutionError|SSLError")
-
-
-def environment(name: str, *packages: str) -> Path:
-    """Return the folder of programs of an environment with some packages; skip where it cannot be made."""
-    kept = os.environ.get("VISION_TOOLKIT_TEST_ENVIRONMENTS")
-    folder = Path(kept or Path(tempfile.gettempdir()) / f"vision-toolkit-tests-{os.getuid()}") / name
-    programs = folder / "bin"
-    if (folder / "made").exists():
-        return programs
-    try:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True, timeout=120)
-        install = [programs / "python", "-m", "pip", "install", "-q", *packages]
-        done = subprocess.run(install, capture_output=True, text=True, timeout=400, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"needs a package index that answers in time, with {' '.join(packages)}")
-    if done.returncode:
-        assert UNREACHED.search(done.stderr) or not IN_CI, done.stderr
-        pytest.skip(f"needs a package index with {' '.join(packages)}")
-    (folder / "made").write_text(" ".join(packages), encoding="utf-8")
-    return programs
 
 
 def keyed(server, facts):

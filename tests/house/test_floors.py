@@ -36,7 +36,7 @@ DOORS = {
     "torch": ("models/", "analysis/engines/"),
     "torchvision": ("models/", "analysis/engines/"),
     "timm": ("models/", "analysis/engines/"),
-    "PIL": ("data/", "plots/", "models/runtime.py"),
+    "PIL": ("data/", "plots/", "models/runtime.py", "models/station/"),
     "msgspec": ("data/jsonlines.py", "data/usual.py", "services/"),
     "sqlalchemy": ("workspace/records/",),
     "alembic": ("workspace/records/",),
@@ -56,8 +56,11 @@ LAZY = {"matplotlib", "pandas", "openvino"}
 # In these methods a value may show itself, with what stands above or outside its room.
 SHOWING = re.compile(r"show|to_frame|_repr_\w+_")
 SHOWN_WITH = (f"{PACKAGE}.plots", f"{PACKAGE}.data.images", "pandas")
-# This file is copied into every package that leaves the house, so it knows nobody there.
-STAND_ALONE = {"models/runtime.py": {"numpy", "onnxruntime", "PIL", "openvino"}}
+# These are copied into every package that leaves the house, so they know nobody there.
+STAND_ALONE = {
+    "models/runtime.py": {"numpy", "onnxruntime", "PIL", "openvino"},
+    "models/station/": {"numpy", "PIL"},
+}
 
 REGISTRY_STRING = re.compile(rf"{PACKAGE}(\.\w+)+(:\w+(\.\w+)*)?")
 # Names of entry point groups, under which other packages register: they look like modules, but are none.
@@ -73,6 +76,7 @@ class Import:
     on_load: bool = True  # runs when the module is imported
     for_types: bool = False  # under `if TYPE_CHECKING`
     showing: bool = False  # inside a method that shows its object
+    relative: bool = False  # beginning with a dot
 
     @property
     def top(self) -> str:
@@ -98,7 +102,8 @@ def _walk(node: ast.AST, package: list[str], where: dict[str, bool], in_class: b
             here = where | {"on_load": False, "showing": where.get("showing", False) or shows}
         elif isinstance(child, ast.Lambda):
             here = where | {"on_load": False}
-        yield from (Import(name, child.lineno, **here) for name in _names(child, package))
+        relative = isinstance(child, ast.ImportFrom) and child.level > 0
+        yield from (Import(name, child.lineno, relative=relative, **here) for name in _names(child, package))
         if isinstance(child, ast.If) and _is_type_checking(child.test):
             typing = ast.Module(child.body, [])
             yield from _walk(typing, package, here | {"on_load": False, "for_types": True})
@@ -151,7 +156,9 @@ def _judge(one: Import, path: str) -> str | None:
 
 def _judge_own(one: Import, path: str) -> str | None:
     own = "app" if path == "__main__.py" else "" if path == "__init__.py" else path.split("/")[0]
-    if path in STAND_ALONE:
+    if _alone(path) is not None:
+        if one.relative and one.name.startswith(f"{PACKAGE}.models.station"):
+            return None
         return f"{path} stands alone and may not import {one.name}"
     if one.name == f"{PACKAGE}.__version__" or (own == "app" and one.name == PACKAGE):
         return None  # the roof may use the front door like anybody outside
@@ -170,10 +177,16 @@ def _judge_own(one: Import, path: str) -> str | None:
     return f"imports only go down: {own} may not import {one.name}"
 
 
+def _alone(path: str) -> set[str] | None:
+    """Return what a file that stands alone may import besides the standard library; None of any other file."""
+    return next((known for place, known in STAND_ALONE.items() if path.startswith(place)), None)
+
+
 def _judge_foreign(one: Import, path: str) -> str | None:
     if one.top == "__future__":
         return None
-    if path in STAND_ALONE and one.top not in STAND_ALONE[path] | sys.stdlib_module_names:
+    alone = _alone(path)
+    if alone is not None and one.top not in alone | sys.stdlib_module_names:
         return f"{path} stands alone and may not import {one.top}"
     if one.top in DOORS and not path.startswith(DOORS[one.top] or "\0"):
         return f"{one.top} may be imported in {', '.join(DOORS[one.top]) or 'no place'} only"
@@ -253,6 +266,9 @@ CAUGHT = {
     "runtime-foreign": ("models/runtime.py", "import scipy", "stands alone"),
     "runtime-openvino-on-load": ("models/runtime.py", "import openvino", "openvino is heavy"),
     "openvino": ("models/train.py", "def f():\n    import openvino", "openvino may be imported in"),
+    "station-own": ("models/station/x.py", "from vision_toolkit.models.station import files", "stands alone"),
+    "station-runtime": ("models/station/x.py", "from .. import runtime", "stands alone"),
+    "station-foreign": ("models/station/x.py", "def f():\n    import yaml", "stands alone"),
     "runtime-torch": ("models/runtime.py", "import torch", "stands alone"),
 }
 
@@ -287,6 +303,7 @@ class A:
     "pillow": ("data/images.py", "from PIL import Image"),
     "msgspec": ("data/jsonlines.py", "import msgspec"),
     "runtime": ("models/runtime.py", "import json\nimport numpy as np\nimport onnxruntime\nfrom PIL import Image"),
+    "station": ("models/station/x.py", "import json\nimport numpy\nfrom . import files\nfrom .files import f"),
     "runtime-openvino": ("models/runtime.py", "def f():\n    import openvino"),
     "core": ("core/x.py", "from __future__ import annotations\nimport os.path\nimport numpy.typing as npt"),
 }

@@ -98,6 +98,12 @@ def model(training) -> Model:
 
 
 @pytest.fixture(scope="session")
+def exported(model, testing, tmp_path_factory):
+    """A package with golden images of both verdicts; copied before it is spoilt."""
+    return model.export(tmp_path_factory.mktemp("out") / "ein Päckchen", golden=[*testing[:3], *testing[-3:]])
+
+
+@pytest.fixture(scope="session")
 def weights(tmp_path_factory) -> Path:
     """Write weights that were never trained, of a network that is as small as can be."""
     import timm

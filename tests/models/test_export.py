@@ -17,16 +17,11 @@ from onnx import numpy_helper
 import vision_toolkit as vt
 from vision_toolkit.core import Conflict, Failed, Invalid, NotFound, Task
 from vision_toolkit.models import export as export_module
-from vision_toolkit.models import runtime
+from vision_toolkit.models import runtime, station
 from vision_toolkit.models.export import Parity, verify_package
 from vision_toolkit.models.model import MODEL_FILES
+from vision_toolkit.models.station.files import sha256
 from vision_toolkit.models.train import train
-
-
-@pytest.fixture(scope="module")
-def exported(model, testing, tmp_path_factory):
-    """A package with golden images of both verdicts."""
-    return model.export(tmp_path_factory.mktemp("out") / "ein Päckchen", golden=[*testing[:3], *testing[-3:]])
 
 
 @pytest.fixture
@@ -39,6 +34,9 @@ def package(exported, tmp_path) -> Path:
 def memory(training):
     """A model of normal images alone: no types, and sure of whatever is none of them."""
     return train(training.filter(label="normal"), weights=None, preset="fast", threads=2)
+
+
+STATION = sorted(Path(station.__file__).parent.glob("*.py"))
 
 
 def run(folder: Path, *images: str, cwd: Path | None = None) -> tuple[int, list[dict], str]:
@@ -61,14 +59,18 @@ def edit_json(file: Path, **changes) -> None:
 def test_a_package_holds_the_model_the_program_and_proof(exported, model):
     folder = exported.path
     golden = {f"golden/{number:02}{kind}.png" for number in range(1, 7) for kind in ("", "-mask")}
-    words = {"package.json", "runtime.py", "requirements.txt", "README.md", "golden/answers.json"}
-    assert files(folder) == {*MODEL_FILES, *words, *golden}
+    words = {"package.json", "requirements.txt", "README.md", "Dockerfile", "inspection.service"}
+    program = {"runtime.py", "__main__.py", *(f"station/{file.name}" for file in STATION)}
+    assert files(folder) == {*MODEL_FILES, *words, *program, "golden/answers.json", *golden}
     assert (folder / "runtime.py").read_bytes() == Path(runtime.__file__).read_bytes()
+    assert all((folder / "station" / file.name).read_bytes() == file.read_bytes() for file in STATION)
     assert json.loads((folder / "model.json").read_text("utf-8")) == json.loads(json.dumps(model.info))
     needed = dict(line.split("==") for line in (folder / "requirements.txt").read_text().split())
     assert needed == {name: model.info["versions"][name] for name in ("numpy", "onnxruntime", "pillow")}
     facts = json.loads((folder / "package.json").read_text("utf-8"))
-    assert facts["format"] == 1 and facts["drawn"] is False and set(facts["files"]) == files(folder) - {"package.json"}
+    assert facts["format"] == 2 and facts["drawn"] is False and set(facts["files"]) == files(folder) - {"package.json"}
+    assert facts["component"] is None and set(facts["parts"]["program"]) == program
+    assert sorted(name for part in facts["parts"].values() for name in part) == sorted(facts["files"])
 
 
 def test_what_was_measured_is_told(exported):
@@ -186,6 +188,8 @@ TAMPERED = {
     "scipy": ("runtime.py", replaced("            feeds =", "            import scipy.ndimage\n            feeds ="),
               "scipy may not be imported"),
     "nonsense": ("runtime.py", replaced("def main(", "def main(("), "SyntaxError"),
+    "beside": ("station/serve.py", replaced("import base64\n", "import base64\nimport scipy\n"),
+               "scipy may not be imported"),
     "keys": ("runtime.py", replaced('"is_anomalous": anomalous', '"anomalous": anomalous'), "cannot be understood"),
     "ids": ("runtime.py", replaced("most] = number", "most] = number + 9"), "cannot be understood.*ids go up to"),
     "cut": ("model.onnx", lambda f: f.write_bytes(f.read_bytes()[:1000]), "does not"),
@@ -268,7 +272,7 @@ def test_a_strange_file_is_named_for_it_could_stand_in_for_a_library(package):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": 2}, "format 2"),
+        ({"format": 3}, "format 3"),
         ({"files": {}}, "does not list"),
         ({"parity": 1}, "damaged"),
         ({"files": 1}, "damag"),
@@ -291,10 +295,33 @@ def test_what_is_no_package_is_told(package, model, tmp_path):
 def test_replay_finds_what_checksums_cannot(package):
     edit_json(package / "model.json", threshold=0.9999)
     listed = json.loads((package / "package.json").read_text("utf-8"))["files"]
-    edit_json(package / "package.json", files=listed | {"model.json": export_module._sha256(package / "model.json")})
+    edit_json(package / "package.json", files=listed | {"model.json": sha256(package / "model.json")})
     verify_package(package)
     with pytest.raises(Failed, match="verdicts equal"):
         verify_package(package, replay=True)
+
+
+def test_a_package_of_the_first_format_is_read_verified_replayed_and_replaced(package, model, testing):
+    """They had neither what serves nor what delivers."""
+    shutil.rmtree(package / "station")
+    for name in ("__main__.py", "Dockerfile", "inspection.service"):
+        (package / name).unlink()
+    facts = json.loads((package / "package.json").read_text("utf-8"))
+    listed = {name: digest for name, digest in facts["files"].items() if (package / name).exists()}
+    first = {key: value for key, value in facts.items() if key not in ("component", "parts")}
+    (package / "package.json").write_text(json.dumps(first | {"format": 1, "files": listed}), "utf-8")
+    assert verify_package(package, replay=True).parity.holds
+    assert vt.load(package).predict(testing[0]).score == model.predict(testing[0]).score
+    model.export(package, golden=testing[:1], overwrite=True)
+    assert json.loads((package / "package.json").read_text("utf-8"))["format"] == 2
+
+
+def test_a_package_without_its_program_is_none(package):
+    listed = json.loads((package / "package.json").read_text("utf-8"))["files"]
+    edit_json(package / "package.json", files={k: v for k, v in listed.items() if k != "__main__.py"})
+    (package / "__main__.py").unlink()
+    with pytest.raises(Invalid, match=r"does not list __main__\.py"):
+        verify_package(package)
 
 
 # Where it is written, and what is given

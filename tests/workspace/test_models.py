@@ -10,6 +10,7 @@ from tests.workspace.conftest import part
 from vision_toolkit.core.errors import Conflict, Exceeded, Invalid, NotFound
 from vision_toolkit.data.jsonlines import read_line
 from vision_toolkit.data.manifest import Manifest
+from vision_toolkit.models.component import Component
 from vision_toolkit.services.lookout.service import LookoutVision
 from vision_toolkit.workspace import Workspace
 from vision_toolkit.workspace.lifecycle import DatasetState, JobState, ModelState, PackageState
@@ -106,11 +107,11 @@ def test_what_is_being_started_or_stopped_is_left_alone(tmp_path, database):
             nobody.models.start(project, "1", least=1)
 
 
-def make_package(workspace, project, name, component="c:1.0.0"):
+def make_package(workspace, project, name):
+    component = Component("c", "1.0.0", "s3://packages/c.zip")
     return workspace.packages.create(
-        project, workspace.models.get(project, "1"), name=name, component=component, configuration={}, output={},
-        location="s3://packages/c.zip",
-    )  # fmt: skip
+        project, workspace.models.get(project, "1"), name=name, component=component, configuration={}, output={}
+    )
 
 
 def test_a_package_that_fails_says_why_and_gives_its_component_back(workspace, project):

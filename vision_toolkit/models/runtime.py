@@ -18,18 +18,37 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["ENGINES", "FORMAT", "Answer", "Runtime", "judge", "largest", "main", "pixels", "read", "resize"]
+if TYPE_CHECKING:
+    import zipfile
+
+__all__ = [
+    "ENGINES",
+    "FORMAT",
+    "MAX_PIXELS",
+    "Answer",
+    "Runtime",
+    "detected",
+    "judge",
+    "largest",
+    "load_configured",
+    "main",
+    "painted",
+    "pixels",
+    "read",
+    "resize",
+]
 
 FORMAT = 2
 """Of the model folders that this program reads."""
 MAX_PIXELS = 89_000_000
+"""Of an image that is read, unless another number is given."""
 PIXELS_AT_ONCE = 600_000
 """Pixels of the largest input that go through the graph at once, at most (but one image always does)."""
 
@@ -50,7 +69,7 @@ class Runtime:
     threads
         threads of one computation; None = what the engine takes.
     engine
-        ``"onnxruntime"`` or ``"openvino"`` (which must be installed).
+        ``"onnxruntime"``, ``"cuda"`` (onnxruntime-gpu on an NVIDIA card) or ``"openvino"``, which must be installed.
     """
 
     def __init__(
@@ -69,9 +88,11 @@ class Runtime:
         self.at_once = max(1, PIXELS_AT_ONCE // max(w * h for w, h in self.sizes))
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], threads: int | None = None, engine: str = "onnxruntime") -> Runtime:
-        """Load a model folder; raise ValueError where it is not one that this program reads."""
-        root = Path(folder)
+    def load(
+        cls, folder: str | os.PathLike[str] | zipfile.Path, threads: int | None = None, engine: str = "onnxruntime"
+    ) -> Runtime:
+        """Load a model folder, or one in a zip file; raise ValueError where it is not one that this program reads."""
+        root = Path(folder) if isinstance(folder, str | os.PathLike) else folder
         info = json.loads((root / "model.json").read_text("utf-8"))
         return cls(info, (root / "model.onnx").read_bytes(), threads, engine)
 
@@ -138,18 +159,34 @@ def _neighbours(before: int, after: int) -> tuple[NDArray[np.intp], NDArray[np.f
 Run = Callable[[Sequence[str], Mapping[str, NDArray[np.uint8]]], list[NDArray[Any]]]
 
 
-def session(graph: bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """Open an ONNX graph on the CPU; waiting threads sleep, so that other pools in the process are not slowed."""
+CPU = "CPUExecutionProvider"
+
+
+def session(
+    graph: bytes, threads: int | None = None, providers: Sequence[Any] = (CPU,)
+) -> onnxruntime.InferenceSession:
+    """Open an ONNX graph, on the CPU by default; waiting threads sleep, so that other pools are not slowed."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(graph, options, providers=list(providers))
 
 
 def _with_onnxruntime(graph: bytes, threads: int | None) -> Run:
     opened = session(graph, threads)
+    return lambda names, feeds: list(opened.run(names, dict(feeds)))
+
+
+def _with_cuda(graph: bytes, threads: int | None) -> Run:
+    there = onnxruntime.get_available_providers()
+    if "CUDAExecutionProvider" not in there:
+        raise ValueError(f"This onnxruntime has no CUDA, only {', '.join(there)}; install onnxruntime-gpu.")
+    # Fewer digits would be quicker, and would not give the golden answers.
+    opened = session(graph, threads, [("CUDAExecutionProvider", {"use_tf32": "0"}), CPU])
+    if opened.get_providers()[0] == CPU:  # what is missing was only logged
+        raise ValueError("CUDA cannot be used here: its libraries or the card do not answer.")
     return lambda names, feeds: list(opened.run(names, dict(feeds)))
 
 
@@ -172,6 +209,7 @@ def _with_openvino(graph: bytes, threads: int | None) -> Run:
 
 ENGINES: dict[str, Callable[[bytes, int | None], Run]] = {
     "onnxruntime": _with_onnxruntime,
+    "cuda": _with_cuda,
     "openvino": _with_openvino,
 }
 """What can run a graph: each gives a function that takes the names of outputs and the inputs."""
@@ -189,14 +227,17 @@ def pixels(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"))
 
 
-def read(data: bytes) -> NDArray[np.uint8]:
-    """Decode an image file's bytes to (H, W, 3) uint8 RGB; raise ValueError where that cannot be."""
+def read(data: bytes, *, most: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode an image file's bytes to (H, W, 3) uint8 RGB; raise ValueError where that cannot be, or it is too large.
+
+    ``most`` pixels are decoded; the size is known before any of them is.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data))
-        if image.size[0] * image.size[1] > MAX_PIXELS:
-            raise ValueError(f"{image.size[0]}x{image.size[1]} is more than {MAX_PIXELS:,} pixels")
+        if image.size[0] * image.size[1] > most:
+            raise ValueError(f"{image.size[0]}x{image.size[1]} is more than {most:,} pixels")
         return pixels(image)
     except ValueError:
         raise
@@ -210,6 +251,36 @@ def judge(score: float, threshold: float) -> tuple[bool, float]:
     """Return verdict and confidence of a score; both are rounded to four digits before they are compared."""
     anomalous = round(score, 4) >= round(threshold, 4)
     return anomalous, round(score if anomalous else 1.0 - score, 6)
+
+
+def detected(answer: Answer, info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answer in the words of Lookout's DetectAnomalies; ``info`` is what ``model.json`` says.
+
+    ``Source``, ``IsAnomalous`` and ``Confidence``; of a model that paints types also ``Anomalies``, background first,
+    and ``AnomalyMask``, the bytes of a PNG.
+    """
+    anomalous, confidence = judge(answer["score"], info["threshold"])
+    said: dict[str, Any] = {"Source": {"Type": "direct"}, "IsAnomalous": anomalous, "Confidence": confidence}
+    ids = answer["ids"]
+    if ids is not None:
+        names, colours = ["background", *info["types"]], [str(colour).upper() for colour in info["colours"]]
+        counts = np.bincount(ids.ravel(), minlength=len(names))
+        said["Anomalies"] = [
+            {"Name": name, "PixelAnomaly": {"TotalPercentageArea": int(count) / max(1, ids.size), "Color": colour}}
+            for number, (name, colour, count) in enumerate(zip(names, colours, counts, strict=True))
+            if count or not number
+        ]
+        said["AnomalyMask"] = painted(ids, colours)
+    return said
+
+
+def painted(ids: NDArray[np.uint8], colours: Sequence[str]) -> bytes:
+    """Return the mask of types as a palette PNG in exactly these colours, ``#rrggbb`` each."""
+    image = Image.fromarray(ids).convert("P")
+    image.putpalette(b"".join(bytes.fromhex(colour[1:]) for colour in colours))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def lines(runtime: Runtime, paths: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -230,18 +301,33 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Predict the images named on the command line with the model in this file's folder."""
+def load_configured(folder: str | os.PathLike[str] | zipfile.Path) -> Runtime:
+    """Load a model folder with the threads and the engine that VISION_TOOLKIT_THREADS and VISION_TOOLKIT_ENGINE name.
+
+    Raises
+    ------
+    ValueError
+        if it cannot be loaded, whatever the reason.
+    """
+    try:
+        threads = int(os.environ.get("VISION_TOOLKIT_THREADS") or 0) or None
+        return Runtime.load(folder, threads, os.environ.get("VISION_TOOLKIT_ENGINE") or "onnxruntime")
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common class
+        raise ValueError(f"The model cannot be loaded: {_said(error)}") from None
+
+
+def main(
+    arguments: Sequence[str] | None = None, folder: str | os.PathLike[str] | zipfile.Path = Path(__file__).parent
+) -> int:
+    """Predict the images named on the command line with the model in a folder, by default this file's."""
     paths = list(sys.argv[1:] if arguments is None else arguments)
     if not paths or paths[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if paths else 2
-    folder = Path(__file__).parent
     try:
-        threads = int(os.environ.get("VISION_TOOLKIT_THREADS") or 0) or None
-        runtime = Runtime.load(folder, threads, os.environ.get("VISION_TOOLKIT_ENGINE") or "onnxruntime")
-    except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common class
-        print(json.dumps({"source": str(folder), "error": f"The model cannot be loaded: {_said(error)}"}))
+        runtime = load_configured(folder)
+    except ValueError as error:
+        print(json.dumps({"source": str(folder), "error": str(error)}))
         return 1
     failed = False
     for answer in lines(runtime, paths):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import io
+import json
+import platform
 import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vision_toolkit.core.errors import Conflict, NotFound
+from vision_toolkit.core.errors import Conflict, Failed, NotFound
 from vision_toolkit.data.jsonlines import read_line
 from vision_toolkit.data.locate import locator
+from vision_toolkit.models.component import Component
+from vision_toolkit.models.export import export_package
 from vision_toolkit.models.model import load
+from vision_toolkit.models.station import files
 from vision_toolkit.workspace.jobs import Work
 from vision_toolkit.workspace.lifecycle import PACKAGE, ModelState, PackageState
 from vision_toolkit.workspace.records import rows
@@ -43,10 +47,9 @@ class Packages:
         model: ModelRecord,
         *,
         name: str,
-        component: str,
+        component: Component,
         configuration: Mapping[str, Any],
         output: Mapping[str, Any],
-        location: str,
         description: str | None = None,
     ) -> Package:
         """Begin to package a model.
@@ -58,11 +61,9 @@ class Packages:
         name
             of the job, unique in the project.
         component
-            name and version of what comes of it, unique in the workspace.
+            what comes of it: name and version are unique in the workspace, its place is the file to write.
         configuration, output
             kept and returned.
-        location
-            URI of the file to write.
         description
             in words.
 
@@ -75,18 +76,17 @@ class Packages:
             raise Conflict(f"Model {model.version} is {model.state.value}; only a trained one is packaged.").about(
                 "model", f"{project.name}/{model.version}"
             )
-        moment = rows.now()
-        made = rows.new_id()
+        moment, made, called = rows.now(), rows.new_id(), f"{component.name}:{component.version}"
         row = {
             "id": made, "project": project.id, "model": model.id, "model_version": model.version, "name": name,
-            "key": f"{project.id}/{name}", "component": component, "state": PackageState.CREATED.value,
+            "key": f"{project.id}/{name}", "component": called, "state": PackageState.CREATED.value,
             "message": CREATED, "description": description, "configuration": dict(configuration),
-            "output": {**output, "location": location}, "created": moment, "updated": moment,
+            "output": {**output, "component": component.to_dict()}, "created": moment, "updated": moment,
         }  # fmt: skip
         with self._workspace.records.change() as connection:
-            taken = rows.known(connection, Package, PACKAGES, component=component)
+            taken = rows.known(connection, Package, PACKAGES, component=called)
             if taken is not None:
-                raise Conflict(f"Component {component} is there already; give another name or version.").about(
+                raise Conflict(f"Component {called} is there already; give another name or version.").about(
                     "package", taken.name
                 )
             if not rows.insert(connection, PACKAGES, row, unless="key"):
@@ -126,19 +126,21 @@ def package(work: Work) -> None:
         rows.set_if(connection, PACKAGES, made.id, changes)
     model = workspace.models.by_id(made.model)
     assert model is not None and model.folder is not None and made.output is not None
+    if "component" not in made.output:
+        raise Failed("The job was accepted by an older version of this toolkit; start one again, of another name.")
+    component = Component(**made.output["component"])
     folder = work.make_folder()
     work.tell(0.1, "exporting and proving")
     root = workspace.folder / model.folder
-    export = load(root / "model", threads=workspace.settings.threads).export(
-        folder / "component", golden=_golden(work, root / "split" / "test.manifest")
-    )
+    export = export_package(
+        load(root / "model", threads=workspace.settings.threads), folder / "component",
+        golden=_golden(work, root / "split" / "test.manifest"), component=component,
+    )  # fmt: skip
     work.tell(0.9, "writing")
-    workspace.buckets.write(str(made.output["location"]), _zipped(folder / "component"))
+    workspace.buckets.write(component.place, _zipped(folder / "component", folder / "component.zip"))
     with work.finish() as connection:
-        changes = {
-            "state": PACKAGE.after(state, "finish").value, "updated": rows.now(),
-            "message": f"The model was packaged and gave its golden answers again: {export.parity}.",
-        }  # fmt: skip
+        said = f"The model was packaged and gave its golden answers again {_where(component)}: {export.parity}."
+        changes = {"state": PACKAGE.after(state, "finish").value, "updated": rows.now(), "message": said}
         rows.set_if(connection, PACKAGES, made.id, changes)
     shutil.rmtree(folder.parent, ignore_errors=True)  # all of it is in the file that was written
 
@@ -168,12 +170,24 @@ def _golden(work: Work, manifest: Path) -> list[Any]:
     return [entry for listed in by_label.values() for entry in listed[: GOLDEN // len(by_label)]]
 
 
-def _zipped(folder: Path) -> bytes:
-    """Return a folder as a zip file, the same bytes for the same files."""
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+def _where(component: Component) -> str:
+    """Say on which platform the golden answers were given, and what is left to the device."""
+    here = f"on {platform.system()} {platform.machine()}"
+    known = {"amd64": ("x86_64", "amd64"), "aarch64": ("aarch64", "arm64")}[component.architecture]
+    same = platform.system() == "Linux" and platform.machine().lower() in known and not component.gpu
+    return here if same else f"{here} (a device checks them again when it installs the component)"
+
+
+def _zipped(folder: Path, target: Path) -> Path:
+    """Write a folder as a zip file, the same bytes for the same files; it is read back before it is given away."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), (1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, file.read_bytes())
-    return data.getvalue()
+            entry.external_attr = 0o644 << 16  # or unpacked files could not be read
+            with archive.open(entry, "w") as part, file.open("rb") as source:
+                shutil.copyfileobj(source, part, 1 << 20)
+    listed = json.loads((folder / files.LIST).read_text("utf-8"))["files"]
+    for fault in files.faults(zipfile.Path(target), listed):
+        raise Failed(f"The package could not be written whole: {fault}. Look at the disk, and package the model again.")
+    return target

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import json
+import os
+import platform
 import shutil
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from tests.workspace.conftest import draw, lines, part
@@ -16,6 +24,7 @@ from tests.workspace.trained import BAD, NORMAL, OUTPUT, paint, source
 from vision_toolkit.core.errors import Invalid
 from vision_toolkit.core.mask import Mask
 from vision_toolkit.core.prediction import Prediction, Task
+from vision_toolkit.models.export import verify_package
 from vision_toolkit.services.lookout import names
 from vision_toolkit.services.lookout.local import result_of
 from vision_toolkit.services.lookout.service import LookoutVision
@@ -543,7 +552,8 @@ def test_a_package_is_made_and_told(client):
     details = told["ModelPackagingOutputDetails"]["Greengrass"]
     assert (details["ComponentName"], details["ComponentVersion"]) == ("part", "1.0.0")
     assert details["ComponentVersionArn"].endswith(":components:part:versions:1.0.0")
-    assert any(key.startswith("edge/") for key in client.workspace.buckets.keys("s3://packages/"))
+    assert set(details) == {"ComponentName", "ComponentVersion", "ComponentVersionArn"}
+    assert list(client.workspace.buckets.keys("s3://packages/")) == ["edge/part-1.0.0.zip"]
     listed = client.list_model_packaging_jobs(ProjectName="plain")["ModelPackagingJobs"]
     assert [(one["JobName"], one["Status"], bool(one["StatusMessage"])) for one in listed] == [
         ("arm", "SUCCEEDED", True)
@@ -561,6 +571,91 @@ def test_a_package_is_made_and_told(client):
     assert told["Status"] == "SUCCEEDED"
 
 
+def unpacked(client, folder, key="edge/part-1.0.0.zip"):
+    """Return the folder of a package that was made, unpacked elsewhere."""
+    with zipfile.ZipFile(io.BytesIO(client.workspace.buckets.read(f"s3://packages/{key}"))) as archive:
+        assert archive.testzip() is None
+        archive.extractall(folder)
+    return folder
+
+
+def test_a_component_answers_elsewhere_as_the_hosted_model_does(client, tmp_path):
+    target = {"Os": "LINUX", "Arch": "X86_64"}
+    told = package(client, project="masked", TargetPlatform=target, ComponentVersion="2.1.0",
+                   ComponentDescription="parts", Tags=[{"Key": "line", "Value": "7"}])  # fmt: skip
+    assert told["Status"] == "SUCCEEDED", told["StatusMessage"]
+    host = f"{platform.system()} {platform.machine()}"
+    assert host in told["StatusMessage"] and "verdicts equal" in told["StatusMessage"]
+    folder = unpacked(client, tmp_path / "elsewhere", "edge/part-2.1.0.zip")
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text("utf-8"))
+    assert (recipe["ComponentName"], recipe["ComponentVersion"], recipe["ComponentDescription"]) == (
+        "part", "2.1.0", "parts",
+    )  # fmt: skip
+    assert recipe["ComponentConfiguration"]["DefaultConfiguration"]["Tags"] == {"line": "7"}
+    (manifest,) = recipe["Manifests"]
+    assert manifest["Platform"] == {"os": "linux", "architecture": "amd64"}
+    assert manifest["Artifacts"][0]["URI"] == "s3://packages/edge/part-2.1.0.zip"
+    facts = json.loads((folder / "package.json").read_text("utf-8"))
+    assert (facts["component"]["name"], facts["component"]["version"]) == ("part", "2.1.0")
+    assert facts["parity"]["verdicts_equal"] == facts["parity"]["images"] > 0
+    assert verify_package(folder, replay=True).parity.score_difference == 0
+    client.start_model(ProjectName="masked", ModelVersion="1", MinInferenceUnits=1)
+    for number in (3, 25):
+        path = client.workspace.buckets.place(f"s3://factory/parts/{number}.png")
+        done = subprocess.run([sys.executable, folder, "predict", path], capture_output=True, text=True, check=True)
+        said, known = json.loads(done.stdout), detect(client, "masked", image(client, number))
+        assert (said["is_anomalous"], said["confidence"]) == (known["IsAnomalous"], known["Confidence"])
+
+
+@pytest.mark.parametrize(("target", "architecture", "needs"), [
+    ({"TargetDevice": "jetson_xavier"}, "aarch64", "onnxruntime-gpu"),
+    ({"TargetPlatform": {"Os": "LINUX", "Arch": "ARM64"}}, "aarch64", "onnxruntime"),
+    ({"TargetPlatform": {"Os": "LINUX", "Arch": "X86_64", "Accelerator": "NVIDIA"},
+      "CompilerOptions": '{"gpu-code": "sm_75", "trt-ver": "8.2.0", "cuda-ver": "11.2"}'}, "amd64", "onnxruntime-gpu"),
+])  # fmt: skip
+def test_a_recipe_is_for_the_platform_that_was_named(client, tmp_path, target, architecture, needs):
+    told = package(client, **target)
+    assert told["Status"] == "SUCCEEDED" and "a device checks them again" in told["StatusMessage"]
+    folder = unpacked(client, tmp_path / "p")
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text("utf-8"))
+    assert [one["Platform"]["architecture"] for one in recipe["Manifests"]] == [architecture]
+    names = [line.partition("==")[0] for line in (folder / "requirements.txt").read_text("utf-8").splitlines()]
+    assert names == ["numpy", needs, "pillow"]
+
+
+@contextlib.contextmanager
+def a_full_disk(client, monkeypatch):
+    """Let the bucket of packages lie on a disk of 64 kB; where none may be made, let writing say what one says."""
+    place, disk = client.workspace.folder / "buckets" / "s3" / "packages", client.workspace.folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
+    if os.geteuid() == 0 and shutil.which("mount") and not subprocess.run(mount, check=False).returncode:
+        place.symlink_to(disk)
+        try:
+            yield lambda: subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        finally:
+            subprocess.run(["umount", disk], check=True)
+        return
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("vision_toolkit.workspace.folder_store.shutil.copyfileobj", full)
+    yield monkeypatch.undo
+
+
+def test_a_full_disk_fails_the_job_leaves_nothing_and_keeps_nothing_taken(client, monkeypatch):
+    with a_full_disk(client, monkeypatch) as make_room:
+        told = package(client, "full")
+        assert told["Status"] == "FAILED" and "No space left" in told["StatusMessage"]
+        assert "edge/part-1.0.0.zip" in told["StatusMessage"]
+        kept = client.workspace.buckets
+        assert not kept.exists("s3://packages/edge/part-1.0.0.zip")
+        make_room()
+        assert package(client, "again")["Status"] == "SUCCEEDED"
+        assert list(kept.keys("s3://packages/")) == ["edge/part-1.0.0.zip"]
+
+
 @pytest.mark.parametrize(("changed", "said"), [
     ({"ComponentVersion": "1.0.0"}, "either"),
     ({"TargetDevice": "jetson_xavier", "TargetPlatform": {"Os": "LINUX", "Arch": "ARM64"}}, "either"),
@@ -573,6 +668,9 @@ def test_a_package_is_made_and_told(client):
     ({"TargetDevice": "jetson_nano"}, "jetson_xavier"),
     ({"TargetPlatform": {"Os": "LINUX"}}, "arch"),
     ({"TargetDevice": "jetson_xavier", "ComponentVersion": "1.0"}, "componentVersion"),
+    ({"TargetDevice": "jetson_xavier", "Tags": [{"Key": "a", "Value": "1"}] * 2}, "'a' is given twice"),
+    ({"TargetDevice": "jetson_xavier", "Tags": [{"Key": f"{n:0128}", "Value": "x" * 256} for n in range(60)]},
+     "fewer tags"),
 ])  # fmt: skip
 def test_targets_that_do_not_go_together(hosted, changed, said):
     key = {"ProjectName": "plain", "ModelVersion": "1", "Configuration": green(**changed)}

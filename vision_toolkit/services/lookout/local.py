@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from vision_toolkit.core.errors import Conflict, Invalid, NotFound
 from vision_toolkit.core.prediction import Prediction, Task
-from vision_toolkit.data.images import encode_mask
+from vision_toolkit.models import runtime
+from vision_toolkit.models.component import Component
 from vision_toolkit.services.lookout import answers, names, shapes
 from vision_toolkit.services.lookout.work import Work
 from vision_toolkit.workspace.datasets import Filter
@@ -288,8 +289,8 @@ class Local(Work):
         arn = f"arn:aws:greengrass:{self._region}:{self._account}:components:{component}:versions:{number}"
         folder = prefix + "/" if prefix and not prefix.endswith("/") else prefix
         made = self._workspace.packages.create(
-            found, model, name=job or str(uuid.uuid4()), component=f"{component}:{number}", configuration=configuration,
-            description=description, location=f"s3://{bucket}/{folder}{component}-{number}.zip",
+            found, model, name=job or str(uuid.uuid4()), configuration=configuration, description=description,
+            component=component_of(greengrass, number, f"s3://{bucket}/{folder}{component}-{number}.zip"),
             output={"ComponentVersionArn": arn, "ComponentName": component, "ComponentVersion": number},
         )  # fmt: skip
         return {"JobName": made.name}
@@ -302,7 +303,7 @@ class Local(Work):
         described["ModelPackagingConfiguration"] = cast("shapes.ModelPackagingConfiguration", found.configuration)
         described["StatusMessage"] = self._told(found.message, found.id)
         if names.PACKAGE[found.state] == "SUCCEEDED" and found.output is not None:
-            details = {name: value for name, value in found.output.items() if name != "location"}
+            details = {name: value for name, value in found.output.items() if name.startswith("Component")}
             described["ModelPackagingOutputDetails"] = {"Greengrass": details}  # type: ignore[typeddict-item]
         return {"ModelPackagingDescription": described}
 
@@ -358,23 +359,46 @@ def result_of(prediction: Prediction) -> shapes.DetectAnomalyResult:
     Invalid
         if the mask is larger than an answer may be.
     """
-    result: shapes.DetectAnomalyResult = {
-        "Source": {"Type": "direct"},
-        "IsAnomalous": prediction.is_anomalous,
-        "Confidence": prediction.confidence,
-    }
-    if prediction.task is Task.SEGMENTATION and prediction.mask is not None:
-        mask = prediction.mask
-        colours = dict(zip(mask.names, mask.colours, strict=True))
-        result["Anomalies"] = [
-            {"Name": name, "PixelAnomaly": {"TotalPercentageArea": area, "Color": colours[name].upper()}}
-            for name, area in mask.areas().items()
-        ]
-        png = encode_mask(mask)
-        if len(png) > MOST_MASK:
-            raise Invalid(f"The mask has {len(png):,} bytes as PNG; an answer has at most {MOST_MASK:,}.")
-        result["AnomalyMask"] = png
-    return result
+    mask = prediction.mask if prediction.task is Task.SEGMENTATION else None
+    info: dict[str, Any] = {"threshold": prediction.threshold}
+    if mask is not None:
+        info |= {"types": mask.names[1:], "colours": mask.colours}
+    result = runtime.detected({"score": prediction.score, "ids": mask.ids if mask else None}, info)
+    if len(result.get("AnomalyMask", b"")) > MOST_MASK:
+        raise Invalid(f"The mask has {len(result['AnomalyMask']):,} bytes as PNG; an answer has at most {MOST_MASK:,}.")
+    return cast("shapes.DetectAnomalyResult", result)
+
+
+def component_of(greengrass: Mapping[str, Any], number: str, place: str) -> Component:
+    """Return what a packaging job makes, of its configuration, for which :func:`check_target` has no complaint.
+
+    Parameters
+    ----------
+    greengrass
+        the configuration.
+    number
+        the component's version.
+    place
+        URI of the zip file.
+
+    Raises
+    ------
+    Invalid
+        if its tags make the recipe too long.
+
+    Examples
+    --------
+    >>> target = {"Os": "LINUX", "Arch": "X86_64"}
+    >>> component_of({"ComponentName": "part", "TargetPlatform": target}, "1.0.0", "s3://b/part.zip").architecture
+    'amd64'
+    """
+    device, platform = greengrass.get("TargetDevice"), greengrass.get("TargetPlatform", {})
+    return Component(
+        greengrass["ComponentName"], number, place,
+        architecture="amd64" if platform.get("Arch") == "X86_64" else "aarch64",
+        gpu=device is not None or platform.get("Accelerator") == "NVIDIA",
+        description=greengrass.get("ComponentDescription", ""), tags=_tags(greengrass.get("Tags", [])),
+    )  # fmt: skip
 
 
 def check_target(greengrass: Mapping[str, Any]) -> None:
