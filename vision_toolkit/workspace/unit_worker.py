@@ -1,8 +1,10 @@
 """Be one inference unit: a process that holds one model and answers images that come in on its standard input.
 
-It is run as a program, ``python -I unit_worker.py RUNTIME MODEL``, by :mod:`vision_toolkit.workspace.units`, and
-imports nothing of ours but the stand-alone ``models/runtime.py``, by its path: so it starts quickly and stays small. It
-ends when its standard input does, whatever its parent died of.
+It is run as a program, ``python -I unit_worker.py RUNTIME MODEL ALLOWED``, by :mod:`vision_toolkit.workspace.units`,
+and imports nothing of ours but the stand-alone ``models/runtime.py``, by its path: so it starts quickly and stays
+small. ALLOWED is JSON, arguments of the runtime's ``read`` that say what an image must be; whatever an image does to
+the library that decodes it is this process's matter alone. It ends when its standard input does, whatever its parent
+died of.
 
 A frame is 8 bytes of length and that many bytes. In: the file of an image. Out: 4 bytes of length, JSON, and the arrays
 that the JSON names, one after the other. The first frame out says that the model is loaded, or why it is not.
@@ -50,9 +52,9 @@ def _tell(file: IO[bytes], facts: dict[str, Any], *arrays: Any) -> None:
     write_frame(file, struct.pack("<I", len(text)), text, *(memoryview(array.tobytes()) for array in arrays))
 
 
-def _answer(file: IO[bytes], runtime: Any, model: Any, data: bytes) -> None:
+def _answer(file: IO[bytes], runtime: Any, model: Any, data: bytes, allowed: dict[str, Any]) -> None:
     try:
-        image = runtime.read(data)
+        image = runtime.read(data, **allowed)
     except ValueError as error:
         _tell(file, {"invalid": str(error)})
         return
@@ -76,13 +78,14 @@ def main(arguments: list[str]) -> int:
         runtime = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(runtime)
         model = runtime.Runtime.load(arguments[1], threads=1)
+        allowed = json.loads(arguments[2])
         _warm(model)
     except Exception as error:  # noqa: BLE001 - a model can be broken in any way
         _tell(out, {"failed": f"{type(error).__name__}: {error}"[:500]})
         return 1
     _tell(out, {"info": model.info})
     while (data := read_frame(sys.stdin.buffer)) is not None:
-        _answer(out, runtime, model, data)
+        _answer(out, runtime, model, data, allowed)
     return 0
 
 

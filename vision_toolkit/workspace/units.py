@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -46,6 +46,8 @@ class Unit:
     ----------
     folder
         of the model.
+    allowed
+        what an image must be, as :func:`vision_toolkit.models.runtime.read` takes it; nothing here looks into one.
 
     Raises
     ------
@@ -53,8 +55,9 @@ class Unit:
         if the model cannot be loaded.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, allowed: Mapping[str, Any] | None = None) -> None:
         command = [sys.executable, "-I", str(unit_worker.__file__), str(runtime.__file__), str(folder)]
+        command.append(json.dumps(allowed or {}))
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         self.process = subprocess.Popen(
             command,
@@ -81,7 +84,7 @@ class Unit:
         Raises
         ------
         Invalid
-            if the image cannot be decoded.
+            if the image cannot be decoded, or is not what it must be.
         Failed
             if the model cannot judge it.
         EndedError
