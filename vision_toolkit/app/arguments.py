@@ -233,7 +233,9 @@ def _add_bucket_commands(command: Callable[[str, str], argparse.ArgumentParser])
 
 def _add_service_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     """Add the commands in ``service_commands``."""
-    one = command("serve", "Offer a workspace over HTTP, to unmodified programs of Amazon Lookout for Vision.")
+    one = command(
+        "serve", "Offer a workspace over HTTP, to unmodified programs of Amazon Lookout for Vision and OCI Vision."
+    )
     _add_workspace(one)
     one.add_argument("--host", default="127.0.0.1", metavar="H", help="address to listen on (default 127.0.0.1)")
     one.add_argument("--port", type=_whole(0), default=8000, metavar="P", help="port (default 8000; 0: a free one)")
@@ -254,9 +256,12 @@ def _add_service_commands(command: Callable[[str, str], argparse.ArgumentParser]
     )
     _add_threads(one)
 
-    one = command("keys", "Make, list or take back the access keys of a workspace; with the first, all must sign.")
-    one.add_argument("action", choices=("create", "list", "revoke"), help="what to do")
-    one.add_argument("id", nargs="?", help="which key to revoke")
+    one = command("keys", "Make, list or take back the keys of a workspace; with the first, all must sign.")
+    one.add_argument(
+        "action", choices=("create", "add", "list", "revoke"),
+        help="create: an access key for AWS's programs; add: make a public key known, for OCI's",
+    )  # fmt: skip
+    one.add_argument("key", nargs="?", help="add: the file of a public key (PEM); revoke: the id or the fingerprint")
     _add_workspace(one)
     one.add_argument("--note", default="", metavar="TEXT", help="whose a new key is")
     one.add_argument("--read-only", action="store_true", help="a new key may only look")
