@@ -42,7 +42,7 @@ def _pool() -> Any:
     except FileNotFoundError:
         raise Failed(
             f"{_COMPILED.name} is missing beside {__file__}: it is made when the package is built. In a checkout make "
-            "it with: python hatch_build.py (needs grpcio-tools)."
+            "it with: python hatch_build.py"
         ) from None
     pool = descriptor_pool.DescriptorPool()
     for file in compiled.file:
