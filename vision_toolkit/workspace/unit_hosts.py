@@ -8,8 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vision_toolkit.core.errors import Failed, VisionError
-from vision_toolkit.core.mask import BACKGROUND, Mask
-from vision_toolkit.core.prediction import Prediction, Task
+from vision_toolkit.core.prediction import Prediction
 from vision_toolkit.workspace.hosting import Hosts
 from vision_toolkit.workspace.units import Unit, Units
 from vision_toolkit.workspace.values import ModelRecord
@@ -46,13 +45,7 @@ class UnitHosts(Hosts):
 
     def judge(self, model: ModelRecord, image: bytes) -> Prediction:
         """Let a unit decode an image, of which nothing but the number of bytes is known, and predict it."""
-        units = self._of(model)
-        answer, info = units.ask(image), units.info
-        mask = None
-        if answer["ids"] is not None:
-            mask = Mask(answer["ids"], (BACKGROUND, *info["types"]), tuple(info["colours"]))
-        threshold = float(info["threshold"])
-        return Prediction(Task(info["task"]), score=answer["score"], threshold=threshold, mask=mask, map=answer["map"])
+        return self._of(model).predict(image)
 
     def prove(self, model: ModelRecord) -> None:
         """Start the least number of units; each judges a picture before it is ready."""
