@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
+from shutil import which
 from typing import Any
 
 import oci
@@ -255,6 +257,26 @@ def test_an_address_that_others_reach_asks_for_signatures(opened, pair):
         server.keys.add(public.read_text())
         client = AIServiceVisionClient(server.oci_config(key_file=private), service_endpoint=here)
         assert client.list_projects().data.items == []
+
+
+def test_over_tls(opened, pair, tmp_path, monkeypatch):
+    if which("openssl") is None:
+        pytest.skip("needs openssl")
+    private, public = pair
+    certificate, secret = str(tmp_path / "c.pem"), str(tmp_path / "k.pem")
+    make = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", certificate, "-keyout", secret,
+    ]  # fmt: skip
+    subprocess.run(make, check=True, capture_output=True)
+    with Server(opened, port=0, certificate=certificate, private_key=secret) as server:
+        server.keys.add(public.read_text())
+        client = server.oci_client(key_file=private)
+        client.base_client.session.verify = certificate
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # they would win
+            monkeypatch.delenv(name, raising=False)
+        made = client.create_project({"displayName": "a", "compartmentId": "c"}).data
+        assert [one.id for one in client.list_projects(display_name="a").data.items] == [made.id]
 
 
 def test_a_page_in_a_browser_cannot_ask(server):
