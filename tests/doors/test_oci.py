@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
+from shutil import which
 from typing import Any
 
 import oci
@@ -11,11 +14,14 @@ import pytest
 from oci.ai_vision import AIServiceVisionClient, AIServiceVisionClientCompositeOperations, models
 from oci.signer import AbstractBaseSigner
 
+from tests.app.test_serving import ended, said_until, start
 from tests.doors import oci_scenario
 from tests.doors.oci_raw import Raw as OciRaw
 from tests.doors.raw import Raw
+from vision_toolkit.app.cli import main
 from vision_toolkit.app.server import Server, serve
 from vision_toolkit.core.errors import Conflict, Invalid, NotFound
+from vision_toolkit.services.auth.oci_signature import fingerprint
 from vision_toolkit.services.lookout import LookoutVision
 from vision_toolkit.services.oci import OciVision
 from vision_toolkit.services.oci import models as ours
@@ -257,6 +263,26 @@ def test_an_address_that_others_reach_asks_for_signatures(opened, pair):
         assert client.list_projects().data.items == []
 
 
+def test_over_tls(opened, pair, tmp_path, monkeypatch):
+    if which("openssl") is None:
+        pytest.skip("needs openssl")
+    private, public = pair
+    certificate, secret = str(tmp_path / "c.pem"), str(tmp_path / "k.pem")
+    make = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", certificate, "-keyout", secret,
+    ]  # fmt: skip
+    subprocess.run(make, check=True, capture_output=True)
+    with Server(opened, port=0, certificate=certificate, private_key=secret) as server:
+        server.keys.add(public.read_text())
+        client = server.oci_client(key_file=private)
+        client.base_client.session.verify = certificate
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # they would win
+            monkeypatch.delenv(name, raising=False)
+        made = client.create_project({"displayName": "a", "compartmentId": "c"}).data
+        assert [one.id for one in client.list_projects(display_name="a").data.items] == [made.id]
+
+
 def test_a_page_in_a_browser_cannot_ask(server):
     for headers in ({"Origin": "http://evil.example"}, {"Host": "vision.factory"}):
         status, told, body = OciRaw(server.url).send("GET", PROJECTS, headers=headers)
@@ -268,6 +294,48 @@ def test_what_is_no_key_is_said_so(server, tmp_path, pair):
         server.oci_config(key_file=tmp_path / "nowhere.pem")
     with pytest.raises(Invalid):
         server.oci_config(key_file=pair[1])
+
+
+PROGRAM = """
+import sys, oci
+config = oci.config.from_file(sys.argv[1])
+client = oci.ai_vision.AIServiceVisionClient(config, service_endpoint=sys.argv[2])
+composite = oci.ai_vision.AIServiceVisionClientCompositeOperations(client)
+details = oci.ai_vision.models.CreateProjectDetails(display_name="bolts", compartment_id=config["tenancy"])
+work = composite.create_project_and_wait_for_state(details, ["SUCCEEDED"]).data
+print(client.get_project(work.resources[0].identifier).data.display_name, work.status)
+"""
+
+
+def test_a_program_of_its_own_with_a_key_that_was_made_known_while_the_server_runs(tmp_path, pair):
+    private, public = pair
+    place, config = str(tmp_path / "w"), tmp_path / "config"
+    process = start("--workspace", place)
+    try:
+        url = said_until(process, r'service_endpoint="(\S+)"')[1]
+        config.write_text(
+            f"[DEFAULT]\nuser=ocid1.user.oc1..aaaa\ntenancy=ocid1.tenancy.oc1..bbbb\nregion=us-ashburn-1\n"
+            f"key_file={private}\nfingerprint={fingerprint(public.read_text())}\n"
+        )
+
+        def program() -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-c", PROGRAM, str(config), url]
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+        assert main(["keys", "create", "--workspace", place]) == 0
+        assert "NotAuthenticated" in program().stderr
+        assert main(["keys", "add", str(public), "--workspace", place]) == 0
+        done = program()
+        assert done.stdout.split() == ["bolts", "SUCCEEDED"], done.stderr
+    finally:
+        code, logged = ended(process)
+    assert code == 0
+    asked = [(line["operation"], line["status"], line["key"]) for line in logged if "operation" in line]
+    known = fingerprint(public.read_text())
+    assert asked == [
+        ("CreateProject", 401, ""), ("CreateProject", 200, known), ("GetWorkRequest", 200, known),
+        ("GetProject", 200, known),
+    ]  # fmt: skip
 
 
 # ---------------------------------------------------------------- two services, one listener

@@ -70,6 +70,51 @@ def test_a_good_value_comes_back_converted() -> None:
     assert check(Place, value) == ({"Bucket": "abc", "Tags": [{"Key": "a"}], "Sizes": {"x": 3}}, [])
 
 
+def test_names_in_a_map_have_a_shape_too() -> None:
+    kind = Annotated[dict[Name, int], Items(0, 2)]
+    assert check(kind, {"a": 1, "b": 2}) == ({"a": 1, "b": 2}, [])
+    assert rules(kind, {"A": "x"}) == [
+        ("it.a", "Member must satisfy regular expression pattern: [a-z]+"),
+        ("it.a", "Member must be an integer"),
+    ]
+    assert rules(kind, {"a": 1, "b": 2, "c": 3}) == [("it", "Member must have length less than or equal to 2")]
+    assert rules(kind, {1: 2}) == [("it.1", "Member must be a string")]
+
+
+@pytest.mark.parametrize(("value", "same"), [("a", "a"), (True, True), (7, 7), (0.5, 0.5), (2**40, float(2**40))])
+def test_one_of_several_shapes_will_do(value: Any, same: Any) -> None:
+    converted, violations = check(Name | bool | int | float, value)
+    assert violations == [] and converted == same and type(converted) is type(same)
+
+
+def test_none_of_several_shapes_is_told() -> None:
+    words = "Member must be a string or an integer, within its limits"
+    assert rules(Name | int, "TOO LONG") == rules(Name | int, [1]) == [("it", words)]
+    assert rules(Name | int | None, None) == [("it", "Member must not be null")]
+
+
+class Inline(TypedDict, total=False):
+    source: Required[Literal["INLINE"]]
+    data: Required[str]
+
+
+class Stored(TypedDict, total=False):
+    source: Required[Literal["OBJECT_STORAGE"]]
+    bucket: Required[str]
+
+
+def test_structures_of_several_kinds_are_told_apart_by_a_member() -> None:
+    for value in ({"source": "INLINE", "data": "x"}, {"source": "OBJECT_STORAGE", "bucket": "b"}):
+        assert check(list[Inline | Stored], [value | {"newer": 1}], ignore_unknown=True) == ([value], [])
+    for value in ({"source": "UNKNOWN_ENUM_VALUE", "data": "x"}, {"data": "x"}, {"source": "INLINE", "bucket": "b"}, 3):
+        ((path, rule),) = rules(list[Inline | Stored], [value], ignore_unknown=True)
+        assert path == "it.1.member" and "another kind" in rule
+
+
+def test_a_text_has_no_nul() -> None:
+    assert rules(str, "a\0b") == [("it", "Member must be a string")]
+
+
 def test_unknown_members_are_left_out_where_the_service_says_so() -> None:
     value = {"Bucket": "abc", "New": 1, "Tags": [{"Key": "a", "New": 2}]}
     assert check(Place, value, ignore_unknown=True) == ({"Bucket": "abc", "Tags": [{"Key": "a"}]}, [])

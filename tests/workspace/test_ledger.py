@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.workspace.conftest import draw, lines, part
 from vision_toolkit.core.errors import Conflict, NotFound
 from vision_toolkit.services.oci import OciVision
 from vision_toolkit.services.oci.names import KINDS
@@ -107,6 +109,36 @@ def test_a_cancelled_job_that_is_running_loses_its_hold(idle):
         pass
     assert idle.models.get(project, "1").message == "cancelled"
     assert idle.models.delete(project, str(model.version)).id == model.id
+
+
+def test_a_training_is_followed_and_cancelled_while_it_runs(tmp_path):
+    with Workspace(tmp_path / "w", run="thread", preset="fast", threads=1, weights=None, limits=False) as workspace:
+        draw(workspace, 16, spots=frozenset(range(8, 16)))
+        parts = [part(n, "anomaly" if n >= 8 else "normal") for n in range(16)]
+        workspace.buckets.write("s3://factory/all.manifest", lines(*parts))
+        project = make(workspace)
+        workspace.datasets.create(project, "train", manifest="s3://factory/all.manifest")
+        model = workspace.models.create(project, output={"Bucket": "results"})
+        client = OciVision(workspace)
+        until = time.monotonic() + 60
+        while not (found := client.list_work_requests(status="IN_PROGRESS").data.items):
+            assert time.monotonic() < until and workspace.job(model.id).is_open
+            time.sleep(0.005)
+        (request,) = found
+        assert (request.operation_type, request.resources[0].action_type) == ("CREATE_MODEL", "IN_PROGRESS")
+        assert 0 <= request.percent_complete < 100 and request.time_finished is None
+        client.cancel_work_request(request.id)
+        assert client.get_work_request(request.id).data.status == "CANCELED"
+        # The queue goes on: what is asked next is done.
+        again = workspace.models.create(project, output={"Bucket": "results"})
+        while workspace.job(again.id).is_open:
+            assert time.monotonic() < until + 60
+            time.sleep(0.05)
+        assert workspace.models.get(project, "2").state is ModelState.TRAINED
+        cancelled = workspace.models.get(project, "1")
+        assert (cancelled.state, cancelled.message, cancelled.folder) == (ModelState.FAILED, "cancelled", None)
+        lasted = client.list_work_requests(status="SUCCEEDED").data.items[0]
+        assert (lasted.operation_type, lasted.percent_complete) == ("CREATE_MODEL", 100)
 
 
 def test_the_second_service_in_both_databases(idle):

@@ -1,9 +1,9 @@
 """The codec between HTTP and :meth:`Service.call`: one listener for every service, its routes made from the operations.
 
-A request passes, in this order: limits, signature, route, check, once, the method. Whatever goes wrong is answered in
-the form of the service whose path it is, as JSON: never a page, never 500 for a fault of the client, never 200 with
-half an answer. Only the limits and what a signature says of itself are looked at before the body has come; the rest
-happens in a thread, so that nothing keeps others waiting.
+A request passes, in this order: who asks, limits, signature, route, check, once, the method. Whatever goes wrong is
+answered in the form of the service whose path it is, as JSON: never a page, never 500 for a fault of the client, never
+200 with half an answer. Only the limits and what a signature says of itself are looked at before the body has come; the
+rest happens in a thread, so that nothing keeps others waiting.
 """
 
 from __future__ import annotations

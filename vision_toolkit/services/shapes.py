@@ -301,7 +301,8 @@ class _Walk:
         found = {}
         for name, item in value.items():
             inside = (*where, str(name))
-            found[self.value(key, name, inside)] = self.value(hint, item, inside)
+            converted = self.value(key, name, inside)
+            found[converted] = self.value(hint, item, inside)
         return found
 
     def either(self, hints: tuple[Any, ...], value: Any, where: Where) -> Any:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import oci
 import pytest
@@ -103,6 +108,31 @@ def test_a_fault_of_ours_names_the_request(client, monkeypatch, caplog):
     assert client.list_projects().data.items == []  # nothing half-done is left
 
 
+WITHOUT = """
+import sys
+sys.modules["oci"] = sys.modules["cryptography"] = None
+from tests.doors import oci_scenario
+from vision_toolkit.services.oci import OciVision, ServiceError
+client = OciVision(sys.argv[1])
+oci_scenario.run(client)
+try:
+    client.get_project("x")
+except ServiceError as error:
+    print(type(error).__mro__[1].__name__, error.status)
+client.close()
+"""
+
+
+def test_the_whole_way_without_the_sdk_and_without_cryptography(tmp_path):
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, str(tmp_path / "w")], capture_output=True, text=True, cwd=root, check=False,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["Exception", "404"]
+
+
 # ---------------------------------------------------------------- projects
 
 
@@ -117,6 +147,14 @@ def test_a_deleted_project_is_forgotten_after_thirty_days(client, workspace):
             assert client.get_project(made.id).data.lifecycle_state == "DELETED"
         else:
             refused(404, "NotAuthorizedOrNotFound", client.get_project, made.id)
+
+
+@pytest.mark.parametrize(("hours", "same"), [(23.9, True), (24.1, False)])
+def test_a_retry_token_counts_for_a_day(client, monkeypatch, hours, same):
+    first = client.create_project(DETAILS, opc_retry_token="t").data.id
+    later = time.time() + hours * 3600
+    monkeypatch.setattr("vision_toolkit.workspace.records.tokens.now", lambda: later)
+    assert (client.create_project(DETAILS, opc_retry_token="t").data.id == first) is same
 
 
 def test_a_project_with_something_in_it_is_not_deleted(client, workspace):

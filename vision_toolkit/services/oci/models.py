@@ -22,6 +22,7 @@ NEXT_PAGE = "opc-next-page"
 """The header that names the next page; on the last one it is not there."""
 
 
+@cache
 def snake(name: str) -> str:
     """Return a name of the wire as Python has it.
 
