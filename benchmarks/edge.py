@@ -108,13 +108,18 @@ class Bench:
         """Return the variables of a process that answers."""
         return os.environ | {"VISION_TOOLKIT_THREADS": str(self.threads), "OMP_WAIT_POLICY": "PASSIVE"}
 
+    @property
+    def bare(self) -> dict[str, str]:
+        """Return them without what leads to this toolkit."""
+        return {name: value for name, value in self.environment.items() if name != "PYTHONPATH"}
+
     def program(self, python: str, text: str) -> Run:
         """Run a program of ours or of the package in a process of its own."""
         began = time.time()
         words = [str(self.folder), str(self.threads), str(began), str(self.repeats), *map(str, self.images)]
         process = subprocess.Popen(
             [python, "-c", HEAD + text + TAIL, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=self.environment,
+            env=self.environment if text is OURS else self.bare,
         )  # fmt: skip
         assert process.stdin is not None and process.stdout is not None
         line = process.stdout.readline()
@@ -135,7 +140,7 @@ class Bench:
         """Let the package's command line answer one image."""
         began = time.time()
         words = [self.python, str(self.folder), "predict", str(self.images[0])]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=self.environment)
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=self.bare)
         assert process.stdout is not None
         line = process.stdout.readline()
         cold = time.time() - began
@@ -147,7 +152,7 @@ class Bench:
         """Let the package's server answer a client."""
         began = time.time()
         words = [self.python, str(self.folder), "serve", "--port", "0"]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=self.environment)
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=self.bare)
         assert process.stdout is not None
         try:
             address = json.loads(process.stdout.readline())["serving"].removeprefix("http://")
