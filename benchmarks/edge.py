@@ -1,7 +1,7 @@
 """What a package costs on the line, beside the model in process and the hosted one: cold start, images/s, memory, bits.
 
-    python benchmarks/edge.py [--data biscuit] [--rounds 5] [--repeats 5] [--threads 1] [--python PYTHON] [--quick]
-                              [--json OUT]
+    python benchmarks/edge.py [--data biscuit] [--preset balanced] [--rounds 5] [--repeats 5] [--threads 1]
+                              [--python PYTHON] [--quick] [--json OUT]
 
 A model is trained on a bundled set and exported with golden images; everything then answers the same image files, one
 at a time, with the same number of threads. The package runs in an environment that is made for it and holds numpy,
@@ -252,7 +252,7 @@ def prepare(options: argparse.Namespace, folder: Path) -> tuple[Path, list[Path]
     if options.quick:
         model = vt.train(train, weights=None, preset="fast", progress=False)
     else:
-        model = vt.train(train, progress=False)
+        model = vt.train(train, preset=options.preset, progress=False)
     export = model.export(folder / "package", golden=test[: 2 if options.quick else 12])
     print(f"{options.data}: {model!r}\n{export}\n", flush=True)
     images = [Path(entry.location) for entry in test][: 4 if options.quick else None]
@@ -311,6 +311,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
     parser.add_argument("--data", default="biscuit", help="a bundled set")
+    parser.add_argument("--preset", default="balanced", help="how the model is trained")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=5, help="how often the images are asked in a round")
     parser.add_argument("--threads", type=int, default=1, help="of one computation; a hosted unit has one")
