@@ -1,7 +1,8 @@
 """Write docs/COVERAGE.md: which operations of other services are offered here, and which of them do their work.
 
-Everything follows from the operations' own signatures. An operation counts as implemented when a class in the package
-does its work: has the method, with more in it than a refusal.
+Everything follows from the operations' own signatures. An operation of Lookout for Vision counts as implemented when a
+class in the package does its work: has the method, with more in it than a refusal. One of OCI Vision does if it has a
+method; the others are in a table of their own.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from vision_toolkit.services import lookout
+from vision_toolkit.services import lookout, oci
 from vision_toolkit.services.lookout.errors import MODELLED
+from vision_toolkit.services.oci.errors import STATUSES
+from vision_toolkit.services.oci.later import LATER
 from vision_toolkit.services.operation import Operation
 from vision_toolkit.services.shapes import members
 
@@ -33,6 +36,15 @@ names, {done} of them implemented. A parameter with `*` is required; behind it s
 errors, below.
 
 """
+OCI_HEAD = """\
+## OCI Vision
+
+`vision_toolkit.services.oci.OciVision`, version 20220125 of the service: {done} of {every} operations of Oracle's SDK
+are built; the others answer 501 `MethodNotImplemented`, which the SDK does not repeat. Each one that is built takes the
+header `opc-request-id`, and may answer with {always}; both are left out below.
+
+"""
+ALWAYS = ("NotAuthenticated", "NotAuthorized", "TooManyRequests", "InternalServerError")
 
 
 def classes_that_work(base: type) -> list[type]:
@@ -94,13 +106,37 @@ def errors() -> Iterator[str]:
         yield f"| {name[0]} | `{name}` | {one.status} | {also} |"
 
 
+def oci_rows() -> Iterator[str]:
+    """Yield the table of OCI's operations, line by line: those that are built, then the others."""
+    yield "| operation | request | parameters | answers | pages | errors | implemented |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, one in oci.OciVision.operations().items():
+        given = [each for each in one.parameters.values() if each.name != "opc_request_id"]
+        parameters = "<br>".join(f"`{each.name}`{'*' if each.required else ''} {each.place}" for each in given)
+        answers = "nothing" if one.returns is None else f"`{one.returns.__name__}`"
+        pages = f"`{one.pages}`" if one.pages else ""
+        codes = ", ".join(f"`{code}`" for code in one.errors if code not in ALWAYS)
+        yield f"| `{name}` | {_request(one)} | {parameters} | {answers} | {pages} | {codes} | yes |"
+    for name, (method, path) in LATER.items():
+        yield f"| `{name}` | {method} `{path}` 501 | | | | `MethodNotImplemented` | no |"
+
+
+def oci_page() -> str:
+    """Return what the page says of OCI Vision."""
+    done = len(oci.OciVision.operations())
+    always = ", ".join(f"`{code}` ({STATUSES[code]})" for code in ALWAYS)
+    head = OCI_HEAD.format(done=done, every=done + len(LATER), always=always)
+    statuses = "\n".join(f"| `{code}` | {status} |" for code, status in STATUSES.items())
+    return f"{head}{chr(10).join(oci_rows())}\n\n### Codes\n\n| code | status |\n|---|---|\n{statuses}\n"
+
+
 def page() -> str:
     """Return docs/COVERAGE.md."""
     assert len({name[0] for name in MODELLED}) == len(MODELLED), "two errors begin with the same letter"
     every = lookout.LookoutVision.operations()
     done = sum(is_implemented(name, lookout.Work) for name in every)
     head = HEAD.format(offered=len(every), done=done)
-    return head + "\n".join(rows()) + "\n\n### Errors\n\n" + "\n".join(errors()) + "\n"
+    return head + "\n".join(rows()) + "\n\n### Errors\n\n" + "\n".join(errors()) + "\n\n" + oci_page()
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.doors.raw import Raw
+from tests.services.test_keys import public_key
 from vision_toolkit.app.cli import main
 from vision_toolkit.services.auth.keys import Keys
 
@@ -47,7 +48,10 @@ def ended(process: subprocess.Popen[str], how: int = signal.SIGTERM) -> tuple[in
 def test_serve_says_what_a_client_must_set_logs_json_and_stops(tmp_path, how):
     process = start("--workspace", str(tmp_path / "w"), "--weights", "none", "--no-limits")
     found = said_until(process, r"AWS_ENDPOINT_URL_LOOKOUTVISION=(\S+)")
+    endpoint = said_until(process, r'AIServiceVisionClient\(config, service_endpoint="(\S+)"\)')
+    assert endpoint[1] == found[1]
     said_until(process, r"keys create")
+    said_until(process, r"keys add PUBLIC.pem")
     client = Raw(found[1])
     assert client.list_projects() == {"Projects": []}
     assert client.send("GET", "/2020-11-20/nothing?a=1")[0] == 404
@@ -80,7 +84,8 @@ def test_serve_says_what_a_client_must_set_logs_json_and_stops(tmp_path, how):
 def test_what_is_being_asked_is_answered_before_the_end(tmp_path):
     process = start("--workspace", str(tmp_path / "w"))
     url = said_until(process, r"AWS_ENDPOINT_URL_LOOKOUTVISION=(\S+)")[1]
-    said_until(process, r"keys create")
+    said_until(process, r"keys add")
+    assert Raw(url).send("GET", "/health")[0] == 200  # what it says, it says before it listens
     answers: list[int] = []
 
     def ask() -> None:
@@ -117,7 +122,30 @@ def test_keys_are_made_listed_and_taken_back(tmp_path, capsys):
     assert "still every request must be signed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["revoke"], ["list", "X"], ["create", "X"], ["steal"]])
+def test_public_keys_are_made_known_listed_and_taken_back(tmp_path, capsys):
+    place = ["--workspace", str(tmp_path)]
+    file = tmp_path / "public.pem"
+    file.write_text(public_key())
+    assert main(["keys", "add", str(file), *place, "--note", "line 3", "--read-only"]) == 0
+    said = capsys.readouterr()
+    (key,) = Keys(tmp_path).list()
+    assert said.out == f"fingerprint={key.id}\n" and "must be signed" in said.err and key.read_only
+    assert main(["keys", "add", str(file), *place, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "oci"
+    main(["keys", "create", *place])
+    capsys.readouterr()
+    assert main(["keys", "list", *place]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert listed[0].startswith(key.id) and " oci" in listed[0] and " aws" in listed[1]
+    assert main(["keys", "revoke", key.id, *place]) == 0
+    assert [one.public for one in Keys(tmp_path).list()] == [""]
+    file.write_text("rubbish")
+    assert main(["keys", "add", str(file), *place]) == 3
+    assert main(["keys", "add", str(tmp_path / "nowhere.pem"), *place]) == 3
+    assert "no public key" in (said := capsys.readouterr().err) and "no file" in said
+
+
+@pytest.mark.parametrize("words", [["revoke"], ["add"], ["list", "X"], ["create", "X"], ["steal"]])
 def test_a_wrong_call_of_keys(tmp_path, words):
     with pytest.raises(SystemExit) as stopped:
         main(["keys", *words, "--workspace", str(tmp_path)])

@@ -1,8 +1,9 @@
-"""Unmodified clients in environments of their own: the last boto3 that knew the service, and the command lines."""
+"""Unmodified clients in environments of their own: the last boto3 that knew the service, command lines, JavaScript."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pytest
 from tests.doors import scenario
 from tests.doors.command_line import CommandLine
 from tests.doors.conftest import written
-from tests.environments import environment
+from tests.environments import environment, install, kept
 
 pytestmark = pytest.mark.slow
 
 LAST = ("boto3==1.40.60", "botocore==1.40.60")  # boto3's own pin would take a botocore that has forgotten
 LAST_COMMAND_LINE = ("awscli==1.42.60",)
 NEW_COMMAND_LINE = ("awscli>=1.46",)
+JAVASCRIPT = "@aws-sdk/client-lookoutvision@3.918.0"
 SCENARIO = Path(scenario.__file__)
 
 
@@ -60,3 +62,20 @@ def test_todays_command_line_after_the_script_of_the_server(server, facts, tmp_p
     )
     assert b"lookoutvision" in taught.stdout
     scenario.run(CommandLine(programs / "aws", server.url, tmp_path, keys), facts)
+
+
+def test_the_sdk_for_javascript(server, facts, tmp_path):
+    """Buffers and streams, errors by name, pages; the four variables, of which it knows the region by another name."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("needs node and npm")
+    keys = keyed(server, facts)
+    folder = kept("javascript")
+    install(folder, (JAVASCRIPT,), [npm, "install", "--no-audit", "--no-fund", "--prefix", folder, JAVASCRIPT])
+    program = shutil.copy(SCENARIO.with_suffix(".mjs"), folder)
+    variables = {"AWS_ENDPOINT_URL_LOOKOUTVISION": server.url, "AWS_REGION": keys.pop("AWS_DEFAULT_REGION")}
+    done = subprocess.run(
+        [node, program, written(tmp_path, facts)], capture_output=True, text=True, timeout=300, check=False,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **variables, **keys},
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout == "done\n", done.stderr

@@ -42,6 +42,7 @@ DOORS = {
     "alembic": ("workspace/records/",),
     "ray": ("workspace/runners/ray.py",),
     "grpc": ("services/edge/",),
+    "google": ("services/edge/",),  # protobuf
     "openvino": ("models/runtime.py",),
     # Loading a file must never run what is in it.
     "pickle": (),

@@ -21,6 +21,8 @@ HEAVY = {
     "torchvision",
     "timm",
     "cv2",
+    "google",
+    "grpc",
     "pandas",
     "matplotlib",
     "sklearn",

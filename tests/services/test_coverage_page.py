@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from vision_toolkit.services.lookout import LookoutVision, Work
+from vision_toolkit.services.oci import OciVision
+from vision_toolkit.services.oci.later import LATER
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +31,14 @@ def test_the_page_is_up_to_date(maker: ModuleType) -> None:
 
 
 def test_every_operation_has_one_row(maker: ModuleType) -> None:
-    assert re.findall(r"^\| `(\w+)` \| [A-Z]+ `", maker.page(), re.MULTILINE) == list(LookoutVision.operations())
+    every = [*LookoutVision.operations(), *OciVision.operations(), *LATER]
+    assert re.findall(r"^\| `(\w+)` \| [A-Z]+ `", maker.page(), re.MULTILINE) == every
+
+
+def test_what_oci_has_and_is_not_built_is_said_so(maker: ModuleType) -> None:
+    rows = [row for row in maker.oci_rows() if row.endswith("| no |")]
+    assert len(rows) == len(LATER) and all("501" in row for row in rows)
+    assert f"{len(OciVision.operations())} of {len(OciVision.operations()) + len(LATER)} operations" in maker.page()
 
 
 def test_no_row_is_broken(maker: ModuleType) -> None:

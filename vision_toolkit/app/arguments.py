@@ -27,7 +27,7 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
     Examples
     --------
     >>> data, models = "check repair convert diff stats curate put split", "train evaluate predict card demo"
-    >>> names = f"{data} {models} serve keys aws_model".split()
+    >>> names = f"{data} {models} serve keys aws_model edge".split()
     >>> parser = build_parser(**dict.fromkeys(names, lambda options: 0))
     >>> parser.parse_args(["split", "board", "--test-size", "20"]).test_size
     20
@@ -120,6 +120,7 @@ def build_parser(**runs: Callable[[argparse.Namespace], int]) -> argparse.Argume
     _add_threads(one)
 
     _add_service_commands(command)
+    _add_edge_commands(command)
     return parser
 
 
@@ -233,7 +234,9 @@ def _add_bucket_commands(command: Callable[[str, str], argparse.ArgumentParser])
 
 def _add_service_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     """Add the commands in ``service_commands``."""
-    one = command("serve", "Offer a workspace over HTTP, to unmodified programs of Amazon Lookout for Vision.")
+    one = command(
+        "serve", "Offer a workspace over HTTP, to unmodified programs of Amazon Lookout for Vision and OCI Vision."
+    )
     _add_workspace(one)
     one.add_argument("--host", default="127.0.0.1", metavar="H", help="address to listen on (default 127.0.0.1)")
     one.add_argument("--port", type=_whole(0), default=8000, metavar="P", help="port (default 8000; 0: a free one)")
@@ -254,9 +257,12 @@ def _add_service_commands(command: Callable[[str, str], argparse.ArgumentParser]
     )
     _add_threads(one)
 
-    one = command("keys", "Make, list or take back the access keys of a workspace; with the first, all must sign.")
-    one.add_argument("action", choices=("create", "list", "revoke"), help="what to do")
-    one.add_argument("id", nargs="?", help="which key to revoke")
+    one = command("keys", "Make, list or take back the keys of a workspace; with the first, all must sign.")
+    one.add_argument(
+        "action", choices=("create", "add", "list", "revoke"),
+        help="create: an access key for AWS's programs; add: make a public key known, for OCI's",
+    )  # fmt: skip
+    one.add_argument("key", nargs="?", help="add: the file of a public key (PEM); revoke: the id or the fingerprint")
     _add_workspace(one)
     one.add_argument("--note", default="", metavar="TEXT", help="whose a new key is")
     one.add_argument("--read-only", action="store_true", help="a new key may only look")
@@ -265,6 +271,33 @@ def _add_service_commands(command: Callable[[str, str], argparse.ArgumentParser]
     one.add_argument("action", choices=("install", "print"), help="write it where they look, or print service-2.json")
     one.add_argument(
         "--models", default="~/.aws/models", metavar="DIR", help="where to install (default ~/.aws/models)"
+    )
+
+
+def _add_edge_commands(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add the commands in ``edge_commands``."""
+    one = command("edge", "Serve packages over gRPC, to unmodified clients of Lookout for Vision's Edge Agent.")
+    one.add_argument("action", choices=("run",), help="run the agent until a signal ends it")
+    one.add_argument(
+        "package", nargs="+", metavar="PACKAGE", help="folder or zip file of a package; NAME=PACKAGE gives another name"
+    )
+    where = one.add_mutually_exclusive_group()
+    where.add_argument(
+        "--socket",
+        metavar="PATH",
+        help="unix socket to listen on (default unix:///tmp/aws.iot.lookoutvision.EdgeAgent.sock, where clients look)",
+    )
+    where.add_argument("--port", type=_whole(0), metavar="P", help="listen on a port instead (0: a free one)")
+    one.add_argument("--host", default="127.0.0.1", metavar="H", help="and on this address (default 127.0.0.1)")
+    one.add_argument(
+        "--start", action="store_true", help="start all models; without it those that ran when the agent ended last"
+    )
+    one.add_argument(
+        "--workers", type=_whole(1), default=1, metavar="N", help="processes for each model, an image at a time each"
+    )
+    one.add_argument("--threads", type=_whole(1), default=1, metavar="N", help="threads of one computation (default 1)")
+    one.add_argument(
+        "--folder", default="edge", metavar="DIR", help="the agent's own folder: unpacked packages, and what is to run"
     )
 
 

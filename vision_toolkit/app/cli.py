@@ -2,7 +2,8 @@
 
 ``check`` and ``repair`` are in :mod:`.doctor_commands`, ``convert``, ``diff``, ``stats`` and ``curate`` in
 :mod:`.data_commands`, ``put`` in :mod:`.bucket_commands`, ``serve``, ``keys`` and ``aws-model`` in
-:mod:`.service_commands`; ``split``, ``train``, ``evaluate``, ``predict``, ``card`` and ``demo`` are here.
+:mod:`.service_commands`, ``edge`` in :mod:`.edge_commands`; ``split``, ``train``, ``evaluate``, ``predict``, ``card``
+and ``demo`` are here.
 
 Exit codes: 0 done; 1 done, and the answer is no (errors in a manifest, a difference, an image that could not be
 predicted); 2 the call was wrong; 3 it failed, and standard error says why; 130 interrupted; 141 whoever read the
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vision_toolkit as vt
-from vision_toolkit.app import bucket_commands, data_commands, doctor_commands, service_commands
+from vision_toolkit.app import bucket_commands, data_commands, doctor_commands, edge_commands, service_commands
 from vision_toolkit.app.arguments import build_parser
 from vision_toolkit.app.opening import open_both, open_data
 from vision_toolkit.app.saying import as_typed, bar, complain, print_json, safely, some
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-ROOMS = (doctor_commands, data_commands, bucket_commands, service_commands)
+ROOMS = (doctor_commands, data_commands, bucket_commands, service_commands, edge_commands)
 OTHER_COMMANDS = {name: getattr(room, name) for room in ROOMS for name in room.__all__}
 
 REPORT = ("report.json", "report.html")

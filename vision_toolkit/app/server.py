@@ -18,13 +18,17 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from vision_toolkit.app.oci_client import client_of as oci_client_of
+from vision_toolkit.app.oci_client import config_of
 from vision_toolkit.core.errors import Failed, Invalid
 from vision_toolkit.services.auth.keys import Keys
 from vision_toolkit.services.body import Limits
-from vision_toolkit.services.http import Answer, HttpApp, Page, is_loopback
+from vision_toolkit.services.http import Answer, Front, HttpApp, Page, is_loopback
 from vision_toolkit.services.lookout.aws_model import install_script, model_files
 from vision_toolkit.services.lookout.front import LookoutFront
 from vision_toolkit.services.lookout.service import LookoutVision
+from vision_toolkit.services.oci.front import OciFront
+from vision_toolkit.services.oci.service import OciVision
 from vision_toolkit.workspace import Workspace
 from vision_toolkit.workspace.unit_hosts import UnitHosts
 
@@ -102,8 +106,11 @@ class Server:
         if not self.workspace.settings.limits:
             limits.image = _UNLIMITED_IMAGE
         sealed = self.is_local or self._scheme == "https"
-        front = LookoutFront(LookoutVision(self.workspace), self.keys, trusting=self.is_local, sealed=sealed)
-        app = HttpApp([front], pages=self._pages(), limits=limits, hosts=frozenset(names) if self.is_local else None)
+        fronts: list[Front] = [
+            LookoutFront(LookoutVision(self.workspace), self.keys, trusting=self.is_local, sealed=sealed),
+            OciFront(OciVision(self.workspace), self.keys, trusting=self.is_local),
+        ]
+        app = HttpApp(fronts, pages=self._pages(), limits=limits, hosts=frozenset(names) if self.is_local else None)
         app.metrics.gauge("models_hosted", "Models that are hosted.", lambda: {"": len(self.workspace.models.hosted())})
         app.metrics.gauge("inference_units", "Processes that judge images.", lambda: {"": self._units()})
         return app
@@ -149,7 +156,7 @@ class Server:
 
     def environment(self) -> dict[str, str]:
         """Return the variables with which an unmodified program of AWS's comes here."""
-        keys = [key for key in self.keys.list() if not key.read_only]
+        keys = [key for key in self.keys.list() if key.secret and not key.read_only]
         needed = self.keys.are_used or not self.is_local
         return {
             "AWS_ENDPOINT_URL_LOOKOUTVISION": self.url,
@@ -157,6 +164,26 @@ class Server:
             "AWS_ACCESS_KEY_ID": (keys[0].id if keys else "KEY") if needed else "local",
             "AWS_SECRET_ACCESS_KEY": "SECRET" if needed else "local",
         }
+
+    def oci_config(self, *, key_file: str | os.PathLike[str] | None = None) -> dict[str, str]:
+        """Return a configuration for Oracle's SDK, which takes ``service_endpoint=server.url`` beside it.
+
+        Parameters
+        ----------
+        key_file
+            a private key that the server knows the public half of; not needed as long as whoever reaches it may ask.
+
+        Raises
+        ------
+        Conflict
+            if it is needed.
+        """
+        trusted = self.is_local and not self.keys.are_used
+        return config_of(self.workspace.settings.region, key_file=key_file, trusted=trusted)
+
+    def oci_client(self, *, key_file: str | os.PathLike[str] | None = None, **options: Any) -> Any:
+        """Return Oracle's own client of this server; ``options`` are those of ``AIServiceVisionClient``."""
+        return oci_client_of(self.url, self.oci_config(key_file=key_file), **options)
 
     def _open(self) -> None:
         """Let models be hosted by processes of their own, as long as this server runs."""
@@ -248,7 +275,7 @@ def serve(
     Returns
     -------
     Server
-        with ``.url``, ``.environment()`` and ``.stop()``.
+        with ``.url``, ``.environment()``, ``.client()`` and ``.oci_client()``, and ``.stop()``.
 
     Examples
     --------

@@ -7,10 +7,13 @@ import logging
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vision_toolkit.app.saying import complain, print_json, say
-from vision_toolkit.core.errors import NotFound
+from vision_toolkit.core.errors import Invalid, NotFound
+
+if TYPE_CHECKING:
+    from vision_toolkit.services.auth.keys import Key, Keys
 
 __all__ = ["aws_model", "keys", "serve"]
 
@@ -59,13 +62,17 @@ def _tell(server: Any, options: argparse.Namespace) -> None:
     say(*(f"  export {name}={value}" for name, value in environment.items()))
     say("boto3 from 1.40.61 on, and awscli, must be taught the service once:")
     say(f"  curl -s {server.url}/aws-model | python3", "    or: vision-toolkit aws-model install")
+    say("A program of OCI's needs its endpoint, beside its own configuration:")
+    say(f'  oci.ai_vision.AIServiceVisionClient(config, service_endpoint="{server.url}")')
     if server.workspace.settings.s3 == "folders":
         say(f"s3://BUCKET/KEY is the file {server.workspace.folder / 'buckets' / 's3' / 'BUCKET' / 'KEY'}")
     create = f"vision-toolkit keys create --workspace {options.workspace}"
+    add = f"vision-toolkit keys add PUBLIC.pem --workspace {options.workspace}"
     if _is_open(server):
         say(f"Whoever uses this machine may ask; from the first key on, all must sign: {create}")
+        say(f"(for OCI: {add})")
     elif not server.keys.list():
-        say(f"Every request must be signed, and there is no key: {create}")
+        say(f"Every request must be signed, and there is no key: {create}", f"(for OCI: {add})")
     else:
         say("Every request must be signed with a key: vision-toolkit keys list")
 
@@ -78,35 +85,77 @@ def _is_open(server: Any) -> bool:
 
 
 def keys(options: argparse.Namespace) -> int:
-    """Make, list or take back keys."""
+    """Make keys or make them known, list them, take them back."""
     from vision_toolkit.services.auth.keys import Keys
 
     folder = Path(options.workspace)
     if not folder.is_dir():
         raise NotFound(f"There is no workspace {folder}; vision-toolkit serve --workspace {folder} makes one.")
-    known = Keys(folder)
-    if options.action == "revoke" and options.id is None:
-        options.parser.error("which key? vision-toolkit keys revoke ID")
-    if options.action != "revoke" and options.id is not None:
+    takes = {"add": "PUBLIC.pem", "revoke": "ID"}.get(options.action)
+    if takes and options.key is None:
+        options.parser.error(f"which key? vision-toolkit keys {options.action} {takes}")
+    if not takes and options.key is not None:
         options.parser.error(f"keys {options.action} takes no ID")
-    if options.action == "create":
-        made = known.create(note=options.note, read_only=options.read_only)
-        if options.json:
-            print_json({"id": made.id, "secret": made.secret, "note": made.note, "read_only": made.read_only})
-        else:
-            say(f"export AWS_ACCESS_KEY_ID={made.id}", f"export AWS_SECRET_ACCESS_KEY={made.secret}")
-            complain("The secret is not shown again. From the first key on, every request must be signed.")
-    elif options.action == "revoke":
-        known.revoke(options.id)
-        if not options.json:
-            say(f"{options.id} is taken back.")
-        if not known.list():
-            complain(f"No key is left, and still every request must be signed; remove {known.path} to trust all again.")
-    elif options.json:
-        print_json([{"id": k.id, "note": k.note, "read_only": k.read_only, "created": k.created} for k in known.list()])
-    else:
-        say(*(f"{k.id}  {k.created}  {'read-only ' if k.read_only else ''}{k.note}".rstrip() for k in known.list()))
+    {"create": _create, "add": _add, "list": _list, "revoke": _revoke}[options.action](options, Keys(folder))
     return 0
+
+
+def _create(options: argparse.Namespace, known: Keys) -> None:
+    """Make an access key."""
+    made = known.create(note=options.note, read_only=options.read_only)
+    if options.json:
+        print_json({"id": made.id, "secret": made.secret, "note": made.note, "read_only": made.read_only})
+    else:
+        say(f"export AWS_ACCESS_KEY_ID={made.id}", f"export AWS_SECRET_ACCESS_KEY={made.secret}")
+        complain("The secret is not shown again. From the first key on, every request must be signed.")
+
+
+def _add(options: argparse.Namespace, known: Keys) -> None:
+    """Make the public key in a file known."""
+    try:
+        text = Path(options.key).read_text(encoding="ascii")
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {options.key}.") from None
+    except UnicodeError:
+        raise Invalid(f"{options.key} is no public key in PEM form.") from None
+    added = known.add(text, note=options.note, read_only=options.read_only)
+    if options.json:
+        print_json(_shown(added))
+    else:
+        say(f"fingerprint={added.id}")
+        complain("Programs with this fingerprint may ask. From the first key on, every request must be signed.")
+
+
+def _list(options: argparse.Namespace, known: Keys) -> None:
+    """Tell which keys there are."""
+    if options.json:
+        print_json([_shown(key) for key in known.list()])
+    for key in [] if options.json else known.list():
+        words = f"{key.id}  {key.created}  {_kind(key)} {'read-only ' if key.read_only else ''}{key.note}"
+        say(words.rstrip())
+
+
+def _revoke(options: argparse.Namespace, known: Keys) -> None:
+    """Take a key back."""
+    known.revoke(options.key)
+    if not options.json:
+        say(f"{options.key} is taken back.")
+    if not known.list():
+        complain(f"No key is left, and still every request must be signed; remove {known.path} to trust all again.")
+
+
+def _kind(key: Key) -> str:
+    return "oci" if key.public else "aws"
+
+
+def _shown(key: Key) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "kind": _kind(key),
+        "note": key.note,
+        "read_only": key.read_only,
+        "created": key.created,
+    }
 
 
 # ---------------------------------------------------------------- aws-model

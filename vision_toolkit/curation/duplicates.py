@@ -60,6 +60,9 @@ FEW = 4
 COMMON = 0.85
 """Unexplained fraction below which an image has so much in common with the mean of the set that it is moved onto it."""
 
+AT_ONCE = 64
+"""How many images are compared with theirs, or pairs aligned, in one computation."""
+
 EQUAL = 0.002
 """Unexplained fraction below which two views are the same pixels, saved losslessly or scaled in brightness."""
 
@@ -335,10 +338,11 @@ def _register(views: NDArray[np.float16]) -> None:
     if len(views) <= 2 * FEW:
         return
     mean = np.asarray(views.mean(axis=0, dtype=np.float32), np.float32)
-    for i, view in enumerate(views):
-        unexplained, result = _aligned(view.astype(np.float32), mean)
-        if unexplained < COMMON:
-            views[i] = result
+    for start in range(0, len(views), AT_ONCE):
+        block = views[start : start + AT_ONCE].astype(np.float32)
+        unexplained, moved = _aligned(block, np.broadcast_to(mean, block.shape))
+        alike = unexplained < COMMON
+        views[start : start + AT_ONCE][alike] = moved[alike]
 
 
 def _descriptors(views: NDArray[np.float16]) -> Floats:
@@ -354,7 +358,7 @@ def _descriptors(views: NDArray[np.float16]) -> Floats:
         small[start : start + 512] = block.reshape(-1, half, 2, half, 2).mean(axis=(2, 4))
     inner = slice(MARGIN // 2, half - MARGIN // 2)
     mean = small.mean(axis=0)
-    shared = np.stack([column[inner, inner].ravel() for column in _moves(mean)], axis=1)
+    shared = _moves(mean)[:, inner, inner].reshape(6, -1).T
     basis = _orthonormal(shared)
     flat = np.ascontiguousarray(small[:, inner, inner]).reshape(len(views), -1)
     # With few images the mean is made of the copies themselves: taking it out would tear them apart.
@@ -380,12 +384,13 @@ def _neighbours(descriptors: Floats, count: int) -> NDArray[np.intp]:
 # How much of one image another explains
 
 
-def _moves(view: Floats) -> list[Floats]:
-    """Return the image and how it changes by light, by a shift and by a zoom along each axis."""
-    by_row: Floats = np.gradient(view, axis=0)
-    by_column: Floats = np.gradient(view, axis=1)
-    axis = np.linspace(-1, 1, len(view), dtype=np.float32)
-    return [view, np.ones_like(view), by_column, by_column * axis, by_row, by_row * axis[:, None]]
+def _moves(views: Floats) -> Floats:
+    """Return (..., 6, h, w): the image and how it changes by light, by a shift and by a zoom along each axis."""
+    by_row: Floats = np.gradient(views, axis=-2)
+    by_column: Floats = np.gradient(views, axis=-1)
+    axis = np.linspace(-1, 1, views.shape[-1], dtype=np.float32)
+    parts = [views, np.ones_like(views), by_column, by_column * axis, by_row, by_row * axis[:, None]]
+    return np.asarray(np.stack(parts, axis=-3), np.float32)
 
 
 def _inner(view: Floats) -> Floats:
@@ -393,22 +398,28 @@ def _inner(view: Floats) -> Floats:
 
 
 def _orthonormal(columns: Floats) -> Floats:
-    basis, _, _ = np.linalg.svd(columns, full_matrices=False)
-    return np.asarray(basis, np.float32)
+    """Return an orthonormal basis of the columns of (..., n, 6) matrices."""
+    return np.asarray(np.linalg.qr(columns).Q, np.float32)
 
 
 def _compare(views: NDArray[np.float16], neighbours: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Return (n, k) what each image leaves unexplained of its neighbours, and (n,) how much that usually is."""
     loss = np.empty(neighbours.shape, np.float32)
-    for i, row in enumerate(neighbours):
-        view = views[i].astype(np.float32)
-        basis = _orthonormal(np.stack([_inner(column) for column in _moves(view)], axis=1))
-        others = views[row].astype(np.float32)
-        loss[i] = _unexplained(basis, _inner(others))
+    for start in range(0, len(views), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        near = neighbours[rows]
+        basis = _orthonormal(_inner(_moves(views[rows].astype(np.float32))).swapaxes(1, 2))
+        for number, row in enumerate(near):
+            loss[start + number] = _unexplained(basis[number], _inner(views[row].astype(np.float32)))
         # The first order tells copies from the rest; how well a copy fits needs the real shift.
-        for place in np.argsort(loss[i], kind="stable")[:CLOSEST]:
-            if loss[i, place] < 3 * SAME:
-                loss[i, place] = min(loss[i, place], _aligned(view, others[place])[0])
+        closest = np.argsort(loss[rows], axis=1, kind="stable")[:, :CLOSEST]
+        worth = np.take_along_axis(loss[rows], closest, axis=1) < 3 * SAME
+        image: NDArray[np.intp] = np.nonzero(worth)[0]
+        place = closest[worth]
+        for first in range(0, len(image), AT_ONCE):
+            i, j = image[first : first + AT_ONCE], place[first : first + AT_ONCE]
+            unexplained, _ = _aligned(views[rows][i].astype(np.float32), views[near[i, j]].astype(np.float32))
+            loss[rows][i, j] = np.minimum(loss[rows][i, j], unexplained)
     if neighbours.shape[1] < FEW:
         return loss, np.full(len(views), ALONE / RELATIVE, np.float32)
     # In a small set the farther neighbours lie otherwise altogether, and say nothing of parts that lie alike.
@@ -423,41 +434,60 @@ def _unexplained(basis: Floats, targets: Floats) -> Floats:
     return np.asarray(np.linalg.norm(rest, axis=1) / np.maximum(np.linalg.norm(centred, axis=1), 1e-6), np.float32)
 
 
-def _aligned(view: Floats, target: Floats, steps: int = 4) -> tuple[float, Floats]:
-    """Move and zoom one image onto another by Gauss-Newton: what it leaves unexplained, 0 to 1, and the moved image.
+def _aligned(views: Floats, targets: Floats, steps: int = 4) -> tuple[Floats, Floats]:
+    """Move and zoom images onto others by Gauss-Newton, (n, h, w) each, pair by pair.
 
-    The alignment may shift and zoom by up to a tenth; beyond it the two are not taken for copies.
+    Returns (n,) what each leaves unexplained, 0 to 1, and the (n, h, w) moved images. The alignment may shift and zoom
+    by up to a tenth; beyond it the two are not taken for copies.
     """
-    wanted = _inner(target)
-    wanted = wanted - wanted.mean()
+    wanted = _inner(targets)
+    wanted = wanted - wanted.mean(axis=1, keepdims=True)
     half = (SIDE - 1) / 2
-    place = np.zeros(4)
-    best, result = 1.0, view
+    unit = np.array([1.0, half, 1.0, half])
+    places = np.zeros((len(views), 4))
+    best, results = np.ones(len(views), np.float32), views.copy()
+    going = np.arange(len(views))
     for _ in range(steps):
-        moved = np.asarray(_sampling(place[2], place[3]) @ view @ _sampling(place[0], place[1]).T, np.float32)
-        columns = np.stack([_inner(column) for column in _moves(moved)], axis=1)
-        here = columns[:, 0] - columns[:, 0].mean()
-        alike = float(here @ wanted) / float(np.sqrt((here @ here) * (wanted @ wanted)) + 1e-6)
-        unexplained = float(np.sqrt(max(0.0, 1.0 - max(alike, 0.0) ** 2)))
-        if unexplained < best:
-            best, result = unexplained, moved
-        normal = columns.T @ columns
-        normal += np.eye(6, dtype=np.float32) * 1e-4 * len(wanted)
-        gain, _, *change = np.linalg.solve(normal, columns.T @ wanted).tolist()
-        if gain < 0.1:
+        place, aim = places[going], wanted[going]
+        down, across = _sampling(place[:, 2], place[:, 3]), _sampling(place[:, 0], place[:, 1])
+        moved = np.asarray(down @ views[going] @ across.swapaxes(1, 2), np.float32)
+        rows = _inner(_moves(moved))
+        here = rows[:, 0] - rows[:, 0].mean(axis=1, keepdims=True)
+        alike = _dot(here, aim) / (np.sqrt(_dot(here, here) * _dot(aim, aim)) + 1e-6)
+        unexplained = np.sqrt(np.maximum(0.0, 1.0 - np.maximum(alike, 0.0) ** 2))
+        better = unexplained < best[going]
+        best[going[better]], results[going[better]] = unexplained[better], moved[better]
+        normal = rows @ rows.swapaxes(1, 2) + np.eye(6, dtype=np.float32) * (1e-4 * wanted.shape[1])
+        found = np.linalg.solve(normal, rows @ aim[..., None])[..., 0]
+        gain = found[:, 0]
+        useful = gain >= 0.1
+        going, place = going[useful], place[useful] + found[useful, 2:] / gain[useful, None] / unit
+        places[going] = place
+        near = (np.abs(place[:, ::2]).max(axis=1) <= SIDE / 10) & (np.abs(place[:, 1::2]).max(axis=1) <= 0.1)
+        going = going[near]
+        if not len(going):
             break
-        place += np.array(change) / gain / np.array([1.0, half, 1.0, half])
-        if np.abs(place[[0, 2]]).max() > SIDE / 10 or np.abs(place[[1, 3]]).max() > 0.1:
-            break
-    return best, result
+    return best, results
 
 
-def _sampling(shift: float, zoom: float) -> Floats:
-    """Return the (SIDE, SIDE) matrix that samples a row at shifted and zoomed places, by cubic interpolation."""
+def _dot(one: Floats, two: Floats) -> Floats:
+    return np.asarray(np.einsum("ni,ni->n", one, two), np.float32)
+
+
+def _sampling(shift: NDArray[np.float64], zoom: NDArray[np.float64]) -> Floats:
+    """Return the (n, SIDE, SIDE) matrices that sample a row at shifted and zoomed places, by cubic interpolation."""
     centre = (SIDE - 1) / 2
-    at = np.clip((np.arange(SIDE) - centre) * (1 + zoom) + shift + centre, 0, SIDE - 1)
-    distance = np.abs(at[:, None] - np.arange(SIDE))
-    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
-    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-    weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+    along = np.arange(SIDE)
+    at = np.clip((along - centre) * (1 + zoom[:, None]) + shift[:, None] + centre, 0, SIDE - 1)
+    first = np.floor(at).astype(np.intp)
+    weights = np.zeros((len(at), SIDE, SIDE), np.float32)
+    image, row = np.arange(len(at))[:, None], along[None]
+    for step in (-1, 0, 1, 2):  # the four pixels around each place; those beyond the border weigh nothing
+        pixel = first + step
+        distance = np.abs(at - pixel)
+        near = 1.5 * distance**3 - 2.5 * distance**2 + 1
+        far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+        weight = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
+        inside = (pixel >= 0) & (pixel < SIDE)
+        weights[image, row, np.clip(pixel, 0, SIDE - 1)] += np.where(inside, weight, 0.0).astype(np.float32)
+    return np.asarray(weights / weights.sum(axis=2, keepdims=True), np.float32)

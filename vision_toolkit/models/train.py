@@ -21,6 +21,7 @@ from vision_toolkit.models.plan import PRESETS, Asked, Plan, Weights, make_plan
 from vision_toolkit.models.progress import Progress, told
 from vision_toolkit.models.runtime import FORMAT, Runtime
 from vision_toolkit.models.search import Learned, Search
+from vision_toolkit.models.station.drift import histogram
 
 __all__ = ["PRESETS", "Progress", "train"]
 
@@ -144,6 +145,7 @@ def _info(plan: Plan, asked: Asked, learned: Learned, backbone: Backbone) -> dic
     counts = plan.entries.counts()
     packages = ("vision_toolkit", "numpy", "scikit-learn", "onnx", "onnxruntime", "pillow")
     verdict, threshold = learned.verdict, asked.threshold
+    kinds = {"normal": ~plan.is_anomaly, "anomaly": plan.is_anomaly}
     return {
         "format": FORMAT,
         "task": str(plan.task),
@@ -160,6 +162,7 @@ def _info(plan: Plan, asked: Asked, learned: Learned, backbone: Backbone) -> dic
             "why": verdict.why,
             "tried": list(verdict.tried),
         },
+        "held_out": {name: histogram(verdict.scores[kind].tolist()) for name, kind in kinds.items()},
         "painting": learned.painting,
         "metric": asked.metric,
         "preset": asked.preset,

@@ -60,6 +60,9 @@ class Front(Protocol):
     def service(self) -> Service:
         """Return the service itself."""
 
+    def request_id(self, message: Message) -> str:
+        """Return the name of a request, under which it is logged: a new one, or the one that the client gave it."""
+
     def begin(self, message: Message, operation: Operation | None) -> Callable[[bytes], str]:
         """Judge a request before its body has come; return what judges the body and gives the name of who asks.
 
@@ -163,7 +166,7 @@ class HttpApp:
         fronts = (front for routes, front in self._fronts if f"{path}/".startswith(f"{routes.prefix}/"))
         front = next(fronts, self._fronts[0][1])
         client = scope.get("client") or ("", 0)
-        return _Request(message, front, front.service.new_request_id(), client[0], time.perf_counter())
+        return _Request(message, front, front.request_id(message), client[0], time.perf_counter())
 
     async def _answer(self, request: _Request, body: Body) -> Answer:
         try:
@@ -174,8 +177,8 @@ class HttpApp:
             routes = next(routes for routes, front in self._fronts if front is request.front)
             found = routes.find(request.message.method, request.message.path)
             request.operation = found.operation
-            body.check_length(limit_of(found.operation, self.limits))
             judge = request.front.begin(request.message, found.operation)
+            body.check_length(limit_of(found.operation, self.limits))
             data = await body.read(limit_of(found.operation, self.limits))
             request.taken = len(data)
             return await self._in_thread(request, lambda: self._work(request, found, judge, data))

@@ -260,9 +260,13 @@ class _Walk:
             return value
         if is_typeddict(kind):
             return self.structure(kind, value, where)
-        if get_origin(kind) in {list, dict}:
-            read = self.listed if get_origin(kind) is list else self.mapping
-            converted = read(get_args(kind)[-1], value, where)
+        if get_origin(kind) in _UNIONS:
+            return self.either(get_args(kind), value, where)
+        if get_origin(kind) is list:
+            converted = self.listed(get_args(kind)[0], value, where)
+        elif get_origin(kind) is dict:
+            key, item = get_args(kind)
+            converted = self.mapping(key, item, value, where)
         else:
             words, reader = _READERS[kind]
             converted = reader(value, self.form)
@@ -291,10 +295,24 @@ class _Walk:
             return self.tell(where, value, "Member must be a list")
         return [self.value(hint, item, (*where, number)) for number, item in enumerate(value)]
 
-    def mapping(self, hint: Any, value: Any, where: Where) -> Any:
+    def mapping(self, key: Any, hint: Any, value: Any, where: Where) -> Any:
         if not isinstance(value, Mapping):
             return self.tell(where, value, "Member must be a map")
-        return {str(name): self.value(hint, item, (*where, str(name))) for name, item in value.items()}
+        found = {}
+        for name, item in value.items():
+            inside = (*where, str(name))
+            found[self.value(key, name, inside)] = self.value(hint, item, inside)
+        return found
+
+    def either(self, hints: tuple[Any, ...], value: Any, where: Where) -> Any:
+        """Take a value as the first of several shapes that it has."""
+        for hint in hints:
+            tried = _Walk(self.form, self.ignore_unknown)
+            converted = tried.value(hint, value, where)
+            if not tried.found:
+                return converted
+        words = [_READERS[kind][0] for kind, _ in map(plain, hints) if kind in _READERS]
+        return self.tell(where, value, f"Member must be {' or '.join(words) or 'of another kind'}, within its limits")
 
     def tell(self, where: Where, value: Any, rule: str) -> Any:
         """Note a violation; returns None, which stands for the value from then on."""
@@ -302,8 +320,13 @@ class _Walk:
         return None
 
 
+_UNIONS = {typing.Union, types.UnionType}
+
+
 def plain(hint: Any) -> tuple[Any, tuple[Any, ...]]:
     """Return a shape without ``Annotated``, ``Required`` and ``| None``, and what it was annotated with.
+
+    A shape that is one of several (``str | int``) stays as it is.
 
     Examples
     --------
@@ -318,8 +341,8 @@ def plain(hint: Any) -> tuple[Any, tuple[Any, ...]]:
             marks = (*more, *marks)
         elif origin in {Required, NotRequired}:
             (hint,) = get_args(hint)
-        elif origin in {typing.Union, types.UnionType}:
-            (hint,) = (one for one in get_args(hint) if one is not type(None))
+        elif origin in _UNIONS and len(several := [one for one in get_args(hint) if one is not type(None)]) == 1:
+            hint = several[0]
         else:
             return hint, marks
 
@@ -346,8 +369,10 @@ def members(structure: Any) -> dict[str, tuple[Any, bool]]:
 
 
 def _read_text(value: Any, _: Form) -> str | None:
-    # Half a character of a pair is text to Python, but to no file and no database.
-    return value if isinstance(value, str) and (value.isascii() or not _HALF.search(value)) else None
+    # Half a character of a pair is text to Python, but to no file and no database; NUL to not every database.
+    if not isinstance(value, str) or "\0" in value:
+        return None
+    return value if value.isascii() or not _HALF.search(value) else None
 
 
 def _read_bool(value: Any, form: Form) -> bool | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vision_toolkit.workspace.records import Connection
     from vision_toolkit.workspace.workspace import Workspace
 
-__all__ = ["KINDS", "HeldElsewhereError", "Kind", "Owner", "Work", "run_job"]
+__all__ = ["KINDS", "HeldElsewhereError", "Kind", "Owner", "Work", "fail_target", "run_job"]
 
 LEASE, BEAT = 30.0, 5.0
 """Seconds for which a job is held, and between two renewals."""
@@ -246,10 +246,15 @@ def fail(work: Work, message: str) -> None:
     with work.workspace.records.change() as connection:
         if queue.close(connection, work.job, JobState.FAILED, message):
             queue.log(connection, work.job, message)
-            try:
-                _named(KINDS[work.job.kind].fail)(connection, work.job, message)
-            except Conflict as error:  # its target is no longer in the state that this job was to end
-                queue.log(connection, work.job, str(error))
+            fail_target(connection, work.job, message)
+
+
+def fail_target(connection: Connection, job: Job, message: str) -> None:
+    """Move the state of a job's target, in the transaction that ends the job without a result."""
+    try:
+        _named(KINDS[job.kind].fail)(connection, job, message)
+    except Conflict as error:  # it is no longer in the state that this job was to end
+        queue.log(connection, job, str(error))
 
 
 @contextlib.contextmanager

@@ -8,8 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vision_toolkit.core.errors import Failed, VisionError
-from vision_toolkit.core.mask import BACKGROUND, Mask
-from vision_toolkit.core.prediction import Prediction, Task
+from vision_toolkit.core.prediction import Prediction
 from vision_toolkit.workspace.hosting import Hosts
 from vision_toolkit.workspace.units import Unit, Units
 from vision_toolkit.workspace.values import ModelRecord
@@ -45,14 +44,8 @@ class UnitHosts(Hosts):
         self._thread.start()
 
     def judge(self, model: ModelRecord, image: bytes) -> Prediction:
-        """Predict an image that has been looked at; it is decoded in a unit."""
-        units = self._of(model)
-        answer, info = units.ask(image), units.info
-        mask = None
-        if answer["ids"] is not None:
-            mask = Mask(answer["ids"], (BACKGROUND, *info["types"]), tuple(info["colours"]))
-        threshold = float(info["threshold"])
-        return Prediction(Task(info["task"]), score=answer["score"], threshold=threshold, mask=mask, map=answer["map"])
+        """Let a unit decode an image, of which nothing but the number of bytes is known, and predict it."""
+        return self._of(model).predict(image)
 
     def prove(self, model: ModelRecord) -> None:
         """Start the least number of units; each judges a picture before it is ready."""
@@ -94,7 +87,7 @@ class UnitHosts(Hosts):
                 raise Failed(f"Model {model.version} cannot be hosted here now.")
             folder = self._workspace.folder / model.folder / "model"
             least = model.min_units or 1
-            units = Units(partial(Unit, folder), least, model.max_units or least)
+            units = Units(partial(Unit, folder, allowed=self.allowed(model)), least, model.max_units or least)
             with self._lock:
                 self._units[model.id] = units
             return units

@@ -1,11 +1,15 @@
 """Be one inference unit: a process that holds one model and answers images that come in on its standard input.
 
-It is run as a program, ``python -I unit_worker.py RUNTIME MODEL``, by :mod:`vision_toolkit.workspace.units`, and
-imports nothing of ours but the stand-alone ``models/runtime.py``, by its path: so it starts quickly and stays small. It
-ends when its standard input does, whatever its parent died of.
+It is run as a program, ``python -I unit_worker.py RUNTIME MODEL TASK``, by :mod:`vision_toolkit.workspace.units`, and
+imports nothing of ours but the stand-alone ``models/runtime.py``, by its path: so it starts quickly and stays small.
+TASK is JSON: ``threads`` of one computation, ``takes`` (below), ``allowed``, arguments of the runtime's ``read`` that
+say what an image must be; whatever an image does to the library that decodes it is this process's matter alone. It ends
+when its standard input does, whatever its parent died of.
 
-A frame is 8 bytes of length and that many bytes. In: the file of an image. Out: 4 bytes of length, JSON, and the arrays
-that the JSON names, one after the other. The first frame out says that the model is loaded, or why it is not.
+A frame is 8 bytes of length and that many bytes. In, if it takes ``file``: that of an image. ``pixels``: 4 bytes of
+length, JSON (``width``, ``height``, and ``shared``, the name and offset of shared memory, or null) and, unless they are
+shared, the pixels: packed RGB. Out: 4 bytes of length, JSON, and the arrays that the JSON names, one after the other.
+The first frame out says that the model is loaded, or why it is not.
 """
 
 from __future__ import annotations
@@ -13,11 +17,16 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import stat
 import struct
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import IO, Any
 
-__all__ = ["main", "read_frame", "write_frame"]
+__all__ = ["main", "open_shared", "read_frame", "write_frame"]
+
+SHARED = "/dev/shm"  # noqa: S108 - where Linux keeps what shm_open names
 
 
 def read_frame(file: IO[bytes]) -> bytes | None:
@@ -50,9 +59,70 @@ def _tell(file: IO[bytes], facts: dict[str, Any], *arrays: Any) -> None:
     write_frame(file, struct.pack("<I", len(text)), text, *(memoryview(array.tobytes()) for array in arrays))
 
 
-def _answer(file: IO[bytes], runtime: Any, model: Any, data: bytes) -> None:
+def open_shared(name: str, end: int, *, writing: bool = False) -> int:
+    """Open POSIX shared memory of somebody else's, and return its file descriptor.
+
+    It is read and written like a file, never mapped: a segment that its owner cuts off meanwhile then gives too few
+    bytes, where a mapped one ends the process that looks at it.
+
+    Parameters
+    ----------
+    name
+        as shm_open takes it; the slash at its beginning may be missing.
+    end
+        bytes that it must have.
+    writing
+        whether it is written as well.
+
+    Raises
+    ------
+    ValueError
+        if there is no such segment, or it is shorter.
+    """
+    plain = name.removeprefix("/")
+    if not plain or "/" in plain or "\0" in plain:
+        raise ValueError(f"{name[:80]!r} names no shared memory; a name is one word, such as '/camera1'")
     try:
-        image = runtime.read(data)
+        flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        found = os.open(os.path.join(SHARED, plain), flags | (os.O_RDWR if writing else os.O_RDONLY))
+    except OSError as error:
+        raise ValueError(f"shared memory {name[:80]!r} cannot be opened: {error.strerror}") from None
+    facts = os.fstat(found)
+    if stat.S_ISREG(facts.st_mode) and facts.st_size >= end:
+        return found
+    os.close(found)
+    if not stat.S_ISREG(facts.st_mode):
+        raise ValueError(f"{name[:80]!r} is no shared memory")
+    raise ValueError(f"shared memory {name[:80]!r} has {facts.st_size:,} bytes, and {end:,} were named")
+
+
+def _pixels(data: bytes) -> Any:
+    """Return the pixels that a frame holds or names, (H, W, 3) uint8."""
+    import numpy as np
+
+    (length,) = struct.unpack_from("<I", data)
+    facts = json.loads(data[4 : 4 + length])
+    shape = (facts["height"], facts["width"], 3)
+    if facts["shared"] is None:
+        return np.frombuffer(data, np.uint8, offset=4 + length).reshape(shape)
+    name, offset = facts["shared"]
+    image = np.empty(shape, np.uint8)
+    segment = open_shared(name, offset + image.nbytes)
+    try:
+        left = image.data.cast("B")
+        while left:
+            count = os.preadv(segment, [left], offset)
+            if not count:
+                raise ValueError(f"shared memory {name[:80]!r} was cut off while it was read")
+            left, offset = left[count:], offset + count
+    finally:
+        os.close(segment)
+    return image
+
+
+def _answer(file: IO[bytes], read: Callable[[bytes], Any], model: Any, data: bytes) -> None:
+    try:
+        image = read(data)
     except ValueError as error:
         _tell(file, {"invalid": str(error)})
         return
@@ -75,14 +145,16 @@ def main(arguments: list[str]) -> int:
         assert spec is not None and spec.loader is not None
         runtime = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(runtime)
-        model = runtime.Runtime.load(arguments[1], threads=1)
+        task = json.loads(arguments[2])
+        model = runtime.Runtime.load(arguments[1], threads=task["threads"])
         _warm(model)
     except Exception as error:  # noqa: BLE001 - a model can be broken in any way
         _tell(out, {"failed": f"{type(error).__name__}: {error}"[:500]})
         return 1
     _tell(out, {"info": model.info})
+    read = {"file": partial(runtime.read, **task["allowed"]), "pixels": _pixels}[task["takes"]]
     while (data := read_frame(sys.stdin.buffer)) is not None:
-        _answer(out, runtime, model, data)
+        _answer(out, read, model, data)
     return 0
 
 

@@ -11,18 +11,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from vision_toolkit.core.errors import Busy, Conflict, Failed, Invalid
+from vision_toolkit.core.mask import BACKGROUND, Mask
+from vision_toolkit.core.prediction import Prediction, Task
 from vision_toolkit.models import runtime
 from vision_toolkit.workspace import unit_worker
 
-__all__ = ["EndedError", "Unit", "Units"]
+__all__ = ["EndedError", "Unit", "Units", "pixels"]
 
 _LOG = logging.getLogger(__name__)
 QUEUE = 16
@@ -39,13 +41,35 @@ class EndedError(Exception):
     """Say that a unit ended in the middle of an image."""
 
 
+def pixels(width: int, height: int, packed: bytes = b"", *, shared: tuple[str, int] | None = None) -> tuple[bytes, ...]:
+    """Return the pieces that give pixels to a unit.
+
+    Parameters
+    ----------
+    width, height
+        of the image.
+    packed
+        3 * width * height bytes: rows of RGB.
+    shared
+        name and offset of the shared memory that holds them instead; the unit itself reads it.
+    """
+    facts = json.dumps({"width": width, "height": height, "shared": shared}).encode()
+    return struct.pack("<I", len(facts)) + facts, packed
+
+
 class Unit:
-    """Be the parent's side of one worker process, with one thread of computation.
+    """Be the parent's side of one worker process.
 
     Parameters
     ----------
     folder
         of the model.
+    takes
+        what it is given: the file of an image, or its pixels as :func:`pixels` writes them.
+    allowed
+        what a file must be, as :func:`vision_toolkit.models.runtime.read` takes it; nothing here looks into one.
+    threads
+        of one computation.
 
     Raises
     ------
@@ -53,8 +77,17 @@ class Unit:
         if the model cannot be loaded.
     """
 
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-I", str(unit_worker.__file__), str(runtime.__file__), str(folder)]
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        takes: Literal["file", "pixels"] = "file",
+        allowed: Mapping[str, Any] | None = None,
+        threads: int = 1,
+    ) -> None:
+        task = json.dumps({"threads": threads, "takes": takes, "allowed": dict(allowed or {})})
+        program = [sys.executable, "-I", str(unit_worker.__file__)]
+        command = [*program, str(runtime.__file__), str(folder), task]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         self.process = subprocess.Popen(
             command,
@@ -75,13 +108,13 @@ class Unit:
             raise Failed(f"The model cannot be loaded: {facts['failed']}.")
         self.info: dict[str, Any] = facts["info"]
 
-    def ask(self, image: bytes) -> dict[str, Any]:
-        """Return what the model says: ``score``, and ``map`` and ``ids`` or None.
+    def ask(self, *image: bytes) -> dict[str, Any]:
+        """Return what the model says of an image in one or more pieces: ``score``, and ``map`` and ``ids`` or None.
 
         Raises
         ------
         Invalid
-            if the image cannot be decoded.
+            if the image cannot be decoded, or is not what it must be.
         Failed
             if the model cannot judge it.
         EndedError
@@ -89,7 +122,7 @@ class Unit:
         """
         self.since = time.monotonic()
         try:
-            unit_worker.write_frame(self._pipe(self.process.stdin), image)
+            unit_worker.write_frame(self._pipe(self.process.stdin), *image)
             facts, rest = self._hear()
         except OSError:
             raise EndedError from None
@@ -166,23 +199,48 @@ class Units:
     def __len__(self) -> int:
         return len(self._all)
 
-    def ask(self, image: bytes) -> dict[str, Any]:
+    @property
+    def trouble(self) -> str:
+        """Say why there is no unit, and none on its way; empty where all is well."""
+        with self._change:
+            return "" if self._all or self._starting else self._why or "No inference unit is there."
+
+    def predict(self, *image: bytes, wanted: Callable[[], bool] = lambda: True) -> Prediction:
+        """Return what :meth:`ask` returns as a prediction."""
+        answer, info = self.ask(*image, wanted=wanted), self.info
+        mask = None
+        if answer["ids"] is not None:
+            mask = Mask(answer["ids"], (BACKGROUND, *info["types"]), tuple(info["colours"]))
+        threshold = float(info["threshold"])
+        return Prediction(Task(info["task"]), score=answer["score"], threshold=threshold, mask=mask, map=answer["map"])
+
+    def ask(self, *image: bytes, wanted: Callable[[], bool] = lambda: True) -> dict[str, Any]:
         """Return what the model says of an image; a unit that ends over it is replaced, and another is asked once more.
+
+        Parameters
+        ----------
+        image
+            in one or more pieces.
+        wanted
+            asked when its turn comes: False where whoever sent it has gone, and no unit is to be kept from others.
 
         Raises
         ------
         Busy
             if too many wait already.
         Conflict
-            if the units are closed.
+            if the units are closed, or the image is not wanted any more.
         Invalid, Failed
             as a unit does; Failed also if two units ended over the same image.
         """
         for _ in range(2):
             unit = self._take()
+            if not wanted():
+                self._give_back(unit)
+                raise Conflict("Nobody waits for the answer any more.")
             began = time.monotonic()
             try:
-                return unit.ask(image)
+                return unit.ask(*image)
             except EndedError:
                 _LOG.warning("An inference unit ended in the middle of an image.")
                 self._lost(unit)
@@ -256,7 +314,8 @@ class Units:
         """End what has had no work for long, or is stuck, and replace what has ended unasked."""
         now = time.monotonic()
         with self._change:
-            for unit in [one for one in self._free if one.process.poll() is not None]:
+            ended = [one for one in self._free if one.process.poll() is not None]
+            for unit in ended:
                 self._free.remove(unit)
                 self._all.remove(unit)
             while not self._closed and len(self._all) + self._starting < self.least:
@@ -266,8 +325,8 @@ class Units:
                 self._free.remove(unit)
                 self._all.remove(unit)
             stuck = [one for one in self._all if one.since is not None and now - one.since > STUCK]
-        for unit in spare:
-            unit.end()
+        for unit in (*ended, *spare):
+            unit.end()  # closes its pipes too
         for unit in stuck:
             unit.process.kill()  # whoever waits for its answer hears that it ended
 

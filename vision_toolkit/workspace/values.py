@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from vision_toolkit.workspace.lifecycle import DatasetState, JobState, ModelState, PackageState, TrialState
@@ -33,6 +33,12 @@ class Project:
     created: datetime
     updated: datetime
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def deleted(self) -> datetime | None:
+        """Return when it was deleted; None if it was not."""
+        seconds = self.facts.get("deleted")
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 @dataclass(frozen=True, slots=True)

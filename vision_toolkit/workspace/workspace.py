@@ -18,6 +18,7 @@ from vision_toolkit.data.storage import is_local, local_path
 from vision_toolkit.workspace.buckets import Buckets
 from vision_toolkit.workspace.datasets import Datasets
 from vision_toolkit.workspace.hosting import Hosts
+from vision_toolkit.workspace.ledger import Ledger
 from vision_toolkit.workspace.models import Models
 from vision_toolkit.workspace.packaging import Packages
 from vision_toolkit.workspace.projects import Projects, Tags
@@ -96,7 +97,7 @@ class Workspace:
         self.buckets = Buckets(self.folder / "buckets", s3=self.settings.s3)
         self.projects, self.datasets, self.models = Projects(self), Datasets(self), Models(self)
         self.packages, self.tags, self.hosts = Packages(self), Tags(self), Hosts(self)
-        self.trials = Trials(self)
+        self.trials, self.ledger = Trials(self), Ledger(self)
         self.runner: Runner | None = None
         self.is_closing = False
         self._sweep_at = 0.0
@@ -161,7 +162,15 @@ class Workspace:
 
     # ---------------------------------------------------------------- calls that are safe to repeat
 
-    def once(self, scope: str, token: str | None, request: Mapping[str, Any], do: Callable[[], R]) -> R:
+    def once(
+        self,
+        scope: str,
+        token: str | None,
+        request: Mapping[str, Any],
+        do: Callable[[], R],
+        *,
+        hours: float = TOKEN_HOURS,
+    ) -> R:
         """Do something once for a token: the same call again gets the first answer.
 
         What is done and the token are kept in one transaction. While the first call runs, a second one waits.
@@ -176,6 +185,8 @@ class Workspace:
             the parameters: plain values, moments and bytes.
         do
             does it; its answer holds plain values and moments.
+        hours
+            for how long the answer is kept.
 
         Raises
         ------
@@ -194,6 +205,6 @@ class Workspace:
             first, answer = tokens.take(connection, scope, token, digest)
             if first:
                 answer = do()
-                tokens.keep(connection, scope, token, digest, answer, TOKEN_HOURS * 3600)
+                tokens.keep(connection, scope, token, digest, answer, hours * 3600)
             given: R = answer
             return given

@@ -1,8 +1,9 @@
-"""The access keys of a workspace: who may ask its server for something.
+"""The keys of a workspace: who may ask its server for something.
 
-They are one file, ``keys.json``, which only its owner can read: whoever verifies a signature needs the secret itself,
-and a file of its own keeps secrets out of copies and dumps of the records. Servers that share the folder share the
-keys.
+There are two kinds: access keys, which are made here, an id and a secret with which AWS's programs sign; and public
+keys of OCI's users, whose private halves stay where they are. They are one file, ``keys.json``, which only its owner
+can read: whoever verifies AWS's signatures needs the secret itself, and a file of its own keeps secrets out of copies
+and dumps of the records. Servers that share the folder share the keys.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vision_toolkit.core.errors import Failed, Invalid, NotFound
+from vision_toolkit.services.auth.oci_signature import fingerprint, read_public_key
 
 __all__ = ["Key", "Keys"]
 
@@ -28,18 +30,21 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Be an access key.
+    """Be a key.
 
     Parameters
     ----------
     id, secret
-        what a program is configured with, ``aws_access_key_id`` and ``aws_secret_access_key``.
+        of an access key: what a program is configured with, ``aws_access_key_id`` and ``aws_secret_access_key``. The id
+        of a public key is its fingerprint; it has no secret.
     note
         whose it is, for people.
     read_only
         whether it may only look: whatever is asked with GET.
     created
         when it was made, as ``2026-01-02T03:04:05Z``.
+    public
+        the public key in PEM form; empty for an access key.
     """
 
     id: str
@@ -47,6 +52,7 @@ class Key:
     note: str = ""
     read_only: bool = False
     created: str = ""
+    public: str = ""
 
     def __repr__(self) -> str:
         return f"Key({self.id!r}, note={self.note!r}, read_only={self.read_only})"
@@ -85,16 +91,21 @@ class Keys:
         return self._read().get(id)
 
     def secret_of(self, id: str) -> str | None:
-        """Return the secret of an id; None if there is no such key."""
+        """Return the secret of an access key; None if there is no such key."""
         key = self.find(id)
-        return None if key is None else key.secret
+        return None if key is None else key.secret or None  # an empty one would be everybody's
+
+    def public_of(self, id: str) -> str | None:
+        """Return the public key of a fingerprint; None if there is no such key."""
+        key = self.find(id)
+        return None if key is None else key.public or None
 
     def list(self) -> list[Key]:
         """Return every key, oldest first."""
         return list(self._read().values())
 
     def create(self, *, note: str = "", read_only: bool = False) -> Key:
-        """Make a key.
+        """Make an access key.
 
         Raises
         ------
@@ -102,10 +113,36 @@ class Keys:
             if the file cannot be written.
         """
         name = "VT" + "".join(secrets.choice(_LETTERS) for _ in range(18))
-        created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        key = Key(name, secrets.token_urlsafe(30), note, read_only, created)
+        key = Key(name, secrets.token_urlsafe(30), note, read_only, _now())
         with self._changing() as known:
             known[name] = key
+        return key
+
+    def add(self, public: str, *, note: str = "", read_only: bool = False) -> Key:
+        """Make the public key of an OCI user known; one that is known already takes the new note.
+
+        Parameters
+        ----------
+        public
+            the key in PEM form.
+        note
+            whose it is, for people.
+        read_only
+            whether it may only look.
+
+        Raises
+        ------
+        Invalid
+            if it is no public key of RSA.
+        Unsupported
+            if the package cryptography is not installed.
+        Failed
+            if the file cannot be written.
+        """
+        text = read_public_key(public)
+        key = Key(fingerprint(text), "", note, read_only, _now(), text)
+        with self._changing() as known:
+            known[key.id] = key
         return key
 
     def revoke(self, id: str) -> None:
@@ -155,7 +192,7 @@ class Keys:
             with _held(self.path.with_name(f".{FILE}.lock")):
                 known = self._load() if self.path.exists() else {}
                 yield known
-                written = {"format": FORMAT, "keys": [asdict(key) for key in known.values()]}
+                written = {"format": FORMAT, "keys": [_written(key) for key in known.values()]}
                 new = self.path.with_name(f".{FILE}.new")
                 new.unlink(missing_ok=True)
                 handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -167,6 +204,15 @@ class Keys:
                 os.replace(new, self.path)
         except OSError as error:
             raise Failed(f"{self.path} cannot be written: {error.strerror or error}.") from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _written(key: Key) -> dict[str, object]:
+    """Return a key as the file has it: access keys as they were before there were public ones."""
+    return {name: value for name, value in asdict(key).items() if name != "public" or value}
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ class SignatureError(Exception):
     Parameters
     ----------
     code
-        AWS's own name of it, ``InvalidSignatureException``.
+        the service's own name of it, ``InvalidSignatureException``.
     message
         what is wrong, and what to do.
     """

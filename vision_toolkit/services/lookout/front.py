@@ -45,6 +45,10 @@ class LookoutFront:
         self._keys, self._trusting, self._sealed = keys, trusting, sealed
         self._signature = Signature4(SIGNING_NAME, keys.secret_of)
 
+    def request_id(self, message: Message) -> str:  # noqa: ARG002 AWS names every request anew
+        """Return the name of a request."""
+        return self.service.new_request_id()
+
     def begin(self, message: Message, operation: Operation | None) -> Callable[[bytes], str]:
         """Judge what a signature says of itself; return what judges it when the body has come."""
         if self._trusting and not self._keys.are_used:

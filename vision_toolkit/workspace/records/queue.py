@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, insert, or_, select, update
 
 from vision_toolkit.workspace.lifecycle import JobState
-from vision_toolkit.workspace.records.rows import known, moment, new_id, now, value
-from vision_toolkit.workspace.records.tables import JOBS, LOGS, WAITS
+from vision_toolkit.workspace.records.rows import known, moment, new_id, now, ordered, value
+from vision_toolkit.workspace.records.tables import JOBS, LOGS, PROJECTS, WAITS
 from vision_toolkit.workspace.values import Job
 
 __all__ = [
     "add",
+    "cancel",
     "claim",
     "close",
     "data",
@@ -26,6 +27,8 @@ __all__ = [
     "newest",
     "open_jobs",
     "owners",
+    "record",
+    "search",
     "tell",
 ]
 
@@ -56,6 +59,41 @@ def add(
     if waits:
         connection.execute(insert(WAITS), waits)
     return made
+
+
+def record(connection: Connection, kind: str, *, target: str, project: str) -> str:
+    """Note a job that was done in the same transaction, and return its id."""
+    made, moment = new_id(), now()
+    values = {
+        "id": made, "kind": kind, "target": target, "project": project, "payload": {}, "progress": 1.0,
+        "state": JobState.SUCCEEDED.value, "created": moment, "started": moment, "ended": moment,
+    }  # fmt: skip
+    connection.execute(_ADDED, values)
+    return made
+
+
+def search(
+    connection: Connection,
+    service: str,
+    kinds: Sequence[str],
+    *,
+    compartment: str | None = None,
+    down: bool = False,
+    after: tuple[Any, int] | None = None,
+    most: int = 100,
+    states: Sequence[str] | None = None,
+    **cells: Any,
+) -> tuple[list[Job], tuple[Any, int] | None]:
+    """Return up to ``most`` jobs of a service's projects by when they were made, and where the next part begins."""
+    query = select(JOBS).join(PROJECTS, PROJECTS.c.id == JOBS.c.project)
+    query = query.where(PROJECTS.c.service == service, JOBS.c.kind.in_(kinds))
+    if compartment is not None:
+        query = query.where(PROJECTS.c.facts["compartment"].as_string() == compartment)
+    if states is not None:
+        query = query.where(JOBS.c.state.in_(states))
+    for name, expected in cells.items():
+        query = query.where(JOBS.c[name] == expected)
+    return ordered(connection, Job, JOBS, query, by="created", down=down, after=after, most=most)
 
 
 def find(connection: Connection, id: str) -> Job | None:

@@ -18,7 +18,8 @@ from vision_toolkit.workspace.records.tables import PROJECTS
 from vision_toolkit.workspace.values import DatasetRecord, Job, ModelRecord, Package, Project, Trial
 
 __all__ = [
-    "by", "count", "insert", "known", "moment", "new_id", "next_version", "now", "one", "page", "set_if", "value",
+    "by", "count", "insert", "known", "moment", "new_id", "next_version", "now", "one", "ordered", "page", "set_if",
+    "value",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -87,6 +88,29 @@ def page(
     found = connection.execute(query.where(table.c.number > after).order_by(table.c.number).limit(most + 1)).all()
     values = [value(kind, row) for row in found[:most]]
     return values, (found[most - 1].number if len(found) > most else None)
+
+
+def ordered(
+    connection: Connection,
+    kind: type[T],
+    table: Table,
+    query: Select[Any],
+    *,
+    by: str,
+    down: bool,
+    after: tuple[Any, int] | None,
+    most: int,
+) -> tuple[list[T], tuple[Any, int] | None]:
+    """Return up to ``most`` values sorted by a column, equal ones by number, and the place after which to go on."""
+    cell, number = table.c[by], table.c.number
+    if after is not None:
+        last, place = after
+        beyond = (cell < last) if down else (cell > last)
+        query = query.where(beyond | ((cell == last) & ((number < place) if down else (number > place))))
+    order = (cell.desc(), number.desc()) if down else (cell, number)
+    found = connection.execute(query.order_by(*order).limit(most + 1)).all()
+    values = [value(kind, row) for row in found[:most]]
+    return values, ((getattr(found[most - 1], by), found[most - 1].number) if len(found) > most else None)
 
 
 def insert(connection: Connection, table: Table, values: Mapping[str, Any], *, unless: str | None = None) -> bool:
