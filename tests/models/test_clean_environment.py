@@ -93,3 +93,18 @@ def test_it_serves_what_the_hosted_model_says(python, elsewhere, model, testing,
             said = ask(port, "POST", "/detect", data)[1]["DetectAnomalyResult"]
             said["AnomalyMask"] = base64.b64decode(said["AnomalyMask"])
             assert said == result_of(model.predict(data))
+
+
+def test_it_watches_a_folder_and_answers_as_the_model_does(python, elsewhere, model, testing, tmp_path):
+    """Whatever lies there is answered once; a second run has nothing to do."""
+    (tmp_path / "in").mkdir()
+    for entry in testing[::4]:
+        shutil.copy(entry.location, tmp_path / "in")
+    for _ in range(2):
+        done = run(python, elsewhere, "watch", tmp_path / "in", tmp_path / "out", "--once")
+        assert done.returncode == 0, done.stdout + done.stderr
+    lines = [json.loads(line) for file in (tmp_path / "out").glob("results-*.jsonl") for line in file.open()]
+    assert len(lines) == len(testing[::4])
+    for line in lines:
+        known = model.predict(tmp_path / "in" / Path(line["source"]).name)
+        assert (line["is_anomalous"], line["confidence"]) == (known.is_anomalous, known.confidence)

@@ -88,6 +88,16 @@ def test_a_zip_file_cannot_watch(zipped):
     assert code == 1 and "must be unpacked" in told["error"]
 
 
+def test_a_package_without_the_watcher_says_so(package):
+    """Those that an earlier version exported have none."""
+    (package / "station" / "watch.py").unlink(missing_ok=True)
+    facts = json.loads((package / "package.json").read_text("utf-8"))
+    facts["files"].pop("station/watch.py", None)
+    (package / "package.json").write_text(json.dumps(facts), "utf-8")
+    code, (told,), _ = run(package, "watch", "in", "out")
+    assert code == 1 and "cannot watch a folder" in told["error"] and "Export the model again" in told["error"]
+
+
 SPOILT = {
     "changed": (lambda folder: (folder / "model.json").write_text("{}"), "model.json was changed"),
     "missing": (lambda folder: (folder / "golden" / "01.png").unlink(), "golden/01.png is missing"),
@@ -230,16 +240,17 @@ def test_a_zip_file_serves_too(zipped, testing, model):
         )
 
 
-def png(width: int, height: int) -> bytes:
+def picture(kind: str, width: int, height: int) -> bytes:
     data = io.BytesIO()
-    Image.new("RGB", (width, height)).save(data, "PNG")
+    Image.new("RGB", (width, height)).save(data, kind)
     return data.getvalue()
 
 
 @pytest.mark.parametrize(("method", "path", "body", "headers", "status", "said"), [
     ("POST", "/detect", b"no image", {}, 400, "no image that can be read"),
     ("POST", "/detect", b"", {}, 400, "no image that can be read"),
-    ("POST", "/detect", png(301, 300), {}, 400, "more than 90,000 pixels"),
+    ("POST", "/detect", picture("GIF", 64, 64), {}, 400, "it is GIF; JPEG and PNG are allowed"),
+    ("POST", "/detect", picture("PNG", 301, 300), {}, 400, "more than 90,000 pixels"),
     ("POST", "/detect", b"x" * 300_001, {}, 413, "at most 300000"),
     ("POST", "/detect", b"x" * 5_000_000, {}, 413, "at most 300000"),
     ("POST", "/detect", b"", {"Content_Length": "-1"}, 411, "Content-Length"),
