@@ -1,6 +1,6 @@
 """What hosting costs beyond the model itself: latency, images a second, an overrun server, cold starts.
 
-    python benchmarks/hosting.py [--quick] [--rounds 300] [--seconds 6] [--starts 7] [--json OUT]
+    python benchmarks/hosting.py [--quick] [--preset balanced] [--rounds 300] [--seconds 6] [--starts 7] [--json OUT]
 
 A real server (``vision-toolkit serve``) in a process of its own on a workspace in a temporary folder, with a key, so
 that every request is signed and verified. It hosts a segmentation model that is trained here on the drawn biscuits
@@ -57,18 +57,20 @@ WHICH = {"ProjectName": "biscuits", "ModelVersion": "1"}
 MODEL = "/2020-11-20/projects/biscuits/models/1"
 JPEG = "image/jpeg"
 CALLERS = 48
+IDLE = 10.0
+"""Seconds after which a connection is made anew; a server keeps one for 15."""
 Figures = dict[str, Any]
 
 
 # ---------------------------------------------------------------- the model
 
 
-def make(folder: Path, *, quick: bool) -> tuple[Path, list[bytes]]:
+def make(folder: Path, *, preset: str, quick: bool) -> tuple[Path, list[bytes]]:
     """Train a model in a workspace; return its folder and images that it has not seen."""
     biscuits = vt.load_dataset("biscuit")
     train, test = vt.train_test_split(biscuits, test_size=0.3, seed=0)
     train, test = (train[:40], test[:8]) if quick else (train, test)
-    changed: Figures = {"weights": None, "preset": "fast"} if quick else {"preset": "balanced"}
+    changed: Figures = {"weights": None, "preset": "fast"} if quick else {"preset": preset}
     with vt.Workspace(folder, run="inline", limits=False, **changed) as workspace:
 
         def put(path: str, kind: str) -> str:
@@ -206,12 +208,16 @@ class Caller:
     def __init__(self, url: str, key: Key | None = None) -> None:
         self.place, self.key = urlsplit(url), key
         self.connection = http.client.HTTPConnection(str(self.place.hostname), self.place.port, timeout=120)
+        self.used = time.monotonic()
 
     def send(self, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> tuple[int, bytes]:
         """Send one request; return status and body."""
         headers = {"host": self.place.netloc, "content-type": kind}
         if self.key is not None:
             headers |= signed(self.key, method, path, headers, body)
+        if time.monotonic() - self.used > IDLE:
+            self.connection.close()  # before the server does
+        self.used = time.monotonic()
         for _ in range(200):  # a server that is starting
             try:
                 self.connection.request(method, path, body or None, headers)
@@ -433,7 +439,7 @@ def time_starts(folder: Path, key: Key, image: bytes, times: int) -> dict[str, l
 
 def measure(folder: Path, options: argparse.Namespace) -> Figures:
     """Measure and print everything."""
-    model, images = make(folder, quick=options.quick)
+    model, images = make(folder, preset=options.preset, quick=options.quick)
     key = Keys(folder).create(note="benchmark")
     found: Figures = {"many": {}}
     with several(Bare, model, 2) as bare, contextlib.closing(Running(folder)) as server:
@@ -472,6 +478,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--preset", default="balanced")
     parser.add_argument("--rounds", type=int, default=300, help="single calls of each kind")
     parser.add_argument("--seconds", type=float, default=6.0, help="of a slice with many callers")
     parser.add_argument("--slices", type=int, default=3)
