@@ -11,8 +11,8 @@ at.
 
 Columns: *p50, p95, p99* wall milliseconds of one call as its caller sees them, keep-alive connections; *images/s* of as
 many bare processes, or twice as many callers, as there are units; *resident MB* of the server and of its units
-together. *Overrun*: many callers that come again at once, whatever they are told. *From start to hosted*: from
-StartModel to the DescribeModel that says HOSTED, asked every 10 ms.
+together. *Overrun*: many callers that come again at once, whatever they are told; the first time starts those threads
+of the server that then stay. *StartModel to HOSTED*: to the DescribeModel that says so, asked every 10 ms.
 
 ``--quick`` measures a small model a few times: it shows that everything works, and no figure of it counts.
 """
