@@ -76,7 +76,10 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 # Trainings in them take more than the 20 seconds that a notebook may take here.
-SLOW_NOTEBOOKS = {"02_evaluation_and_thresholds", "04_choose_and_compare", "05_defect_masks", "07_paint_and_train"}
+SLOW_NOTEBOOKS = {
+    "02_evaluation_and_thresholds", "04_choose_and_compare", "05_defect_masks", "07_paint_and_train",
+    "09_boto3_without_aws",
+}  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
