@@ -1,7 +1,7 @@
 """What a package costs on the line, beside the model in process and the hosted one: cold start, images/s, memory, bits.
 
-    python benchmarks/edge.py [--data biscuit] [--rounds 5] [--repeats 5] [--threads 1] [--python PYTHON] [--quick]
-                              [--json OUT]
+    python benchmarks/edge.py [--data biscuit] [--preset balanced] [--rounds 5] [--repeats 5] [--threads 1]
+                              [--python PYTHON] [--quick] [--json OUT]
 
 A model is trained on a bundled set and exported with golden images; everything then answers the same image files, one
 at a time, with the same number of threads. The package runs in an environment that is made for it and holds numpy,
@@ -108,13 +108,18 @@ class Bench:
         """Return the variables of a process that answers."""
         return os.environ | {"VISION_TOOLKIT_THREADS": str(self.threads), "OMP_WAIT_POLICY": "PASSIVE"}
 
+    @property
+    def bare(self) -> dict[str, str]:
+        """Return them without what leads to this toolkit."""
+        return {name: value for name, value in self.environment.items() if name != "PYTHONPATH"}
+
     def program(self, python: str, text: str) -> Run:
         """Run a program of ours or of the package in a process of its own."""
         began = time.time()
         words = [str(self.folder), str(self.threads), str(began), str(self.repeats), *map(str, self.images)]
         process = subprocess.Popen(
             [python, "-c", HEAD + text + TAIL, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=self.environment,
+            env=self.environment if text is OURS else self.bare,
         )  # fmt: skip
         assert process.stdin is not None and process.stdout is not None
         line = process.stdout.readline()
@@ -135,7 +140,7 @@ class Bench:
         """Let the package's command line answer one image."""
         began = time.time()
         words = [self.python, str(self.folder), "predict", str(self.images[0])]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=self.environment)
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=self.bare)
         assert process.stdout is not None
         line = process.stdout.readline()
         cold = time.time() - began
@@ -147,7 +152,7 @@ class Bench:
         """Let the package's server answer a client."""
         began = time.time()
         words = [self.python, str(self.folder), "serve", "--port", "0"]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=self.environment)
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=self.bare)
         assert process.stdout is not None
         try:
             address = json.loads(process.stdout.readline())["serving"].removeprefix("http://")
@@ -247,7 +252,7 @@ def prepare(options: argparse.Namespace, folder: Path) -> tuple[Path, list[Path]
     if options.quick:
         model = vt.train(train, weights=None, preset="fast", progress=False)
     else:
-        model = vt.train(train, progress=False)
+        model = vt.train(train, preset=options.preset, progress=False)
     export = model.export(folder / "package", golden=test[: 2 if options.quick else 12])
     print(f"{options.data}: {model!r}\n{export}\n", flush=True)
     images = [Path(entry.location) for entry in test][: 4 if options.quick else None]
@@ -306,6 +311,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
     parser.add_argument("--data", default="biscuit", help="a bundled set")
+    parser.add_argument("--preset", default="balanced", help="how the model is trained")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=5, help="how often the images are asked in a round")
     parser.add_argument("--threads", type=int, default=1, help="of one computation; a hosted unit has one")

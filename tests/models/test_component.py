@@ -92,6 +92,7 @@ def test_a_recipe_has_what_the_reference_names(architecture, gpu):
     configuration = recipe["ComponentConfiguration"]["DefaultConfiguration"]
     assert configuration["Tags"] == {"line": "7", "1.0": "yes"}
     assert (configuration["Command"], configuration["Engine"]) == ("serve", "cuda" if gpu else "onnxruntime")
+    assert configuration["Requirements"] == ("requirements-gpu.txt" if gpu else "requirements.txt")
     assert list(recipe["ComponentDependencies"]) == ["aws.greengrass.Nucleus"]
     install = recipe["Manifests"][0]["Lifecycle"]["Install"]
     assert install["Timeout"] > 120 and install["Script"].endswith(" check")  # 120 s is what there is unasked
@@ -135,7 +136,8 @@ def test_a_package_carries_the_recipe_under_its_checksums(delivered, tmp_path):
     facts = json.loads((folder / "package.json").read_text("utf-8"))
     assert facts["component"] == component.to_dict() and "recipe.yaml" in facts["parts"]["delivery"]
     assert (folder / "recipe.yaml").read_text("utf-8") == component.recipe()
-    assert "onnxruntime-gpu==" in (folder / "requirements.txt").read_text("utf-8")
+    assert "onnxruntime-gpu\n" in (folder / "requirements-gpu.txt").read_text("utf-8")
+    assert "onnxruntime==" in (folder / "requirements.txt").read_text("utf-8")
     page = (folder / "README.md").read_text("utf-8")
     assert "line7.Part 1.2.0" in page and component.place in page and "onnxruntime-gpu" in page
     spoilt = shutil.copytree(folder, tmp_path / "p")
@@ -156,7 +158,8 @@ def test_the_steps_of_a_recipe_run(delivered, tmp_path):
     recipe = yaml.safe_load(component.recipe())
     values = {"work:path": str(work), "artifacts:decompressedPath": str(unpacked.parent),
               "configuration:/Engine": "onnxruntime", "configuration:/Threads": "1",
-              "configuration:/Command": "predict",
+              "configuration:/Command": "predict", "configuration:/PipOptions": "",
+              "configuration:/Requirements": "requirements.txt",
               "configuration:/Arguments": f"'{unpacked}/golden/01.png'"}  # fmt: skip
     said = []
     for step in recipe["Manifests"][0]["Lifecycle"].values():

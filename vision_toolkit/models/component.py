@@ -20,7 +20,7 @@ MOST_RECIPE = 16_000
 
 INSTALL = """set -eu
 python3 -m venv "{work:path}/venv"
-"{work:path}/venv/bin/python" -m pip install --disable-pip-version-check -r "FOLDER/requirements.txt"
+"{work:path}/venv/bin/python" -m pip install {configuration:/PipOptions} -r "FOLDER/{configuration:/Requirements}"
 VISION_TOOLKIT_ENGINE="{configuration:/Engine}" "{work:path}/venv/bin/python" -B "FOLDER" check"""
 RUN = """cd "{work:path}"
 export VISION_TOOLKIT_ENGINE="{configuration:/Engine}" VISION_TOOLKIT_THREADS="{configuration:/Threads}"
@@ -79,22 +79,19 @@ class Component:
                 f"The recipe would have {size:,} bytes; at most {MOST_RECIPE:,} are allowed. Give fewer tags."
             )
 
-    @property
-    def onnxruntime(self) -> str:
-        """Return the name under which the engine is installed."""
-        return "onnxruntime-gpu" if self.gpu else "onnxruntime"
-
     def recipe(self) -> str:
         """Return the recipe, YAML of format 2020-01-25.
 
-        What is installed are the three packages of ``requirements.txt``, in an environment of the component's own;
-        before it runs, the golden answers are given again on the device. The command is chosen by configuration.
+        Installed are three packages (``requirements.txt`` or ``requirements-gpu.txt``), in an environment of the
+        component's own; before it runs, the golden answers are given again on the device. The command is chosen by
+        configuration.
         """
         unpacked = self.place.rpartition("/")[2].removesuffix(".zip")
         folder = f"{{artifacts:decompressedPath}}/{unpacked}"
         configuration: dict[str, Any] = {
             "Command": "serve", "Arguments": "--host 127.0.0.1 --port 8080", "Threads": "0",
-            "Engine": "cuda" if self.gpu else "onnxruntime",
+            "Engine": "cuda" if self.gpu else "onnxruntime", "PipOptions": "",
+            "Requirements": "requirements-gpu.txt" if self.gpu else "requirements.txt",
         }  # fmt: skip
         if self.tags:
             configuration["Tags"] = dict(self.tags)

@@ -52,7 +52,7 @@ PARTS = {
     "model": MODEL_FILES,
     "program": ("runtime.py", "__main__.py", "station"),
     "proof": ("golden",),
-    "delivery": ("requirements.txt", "inspection.service", "Dockerfile", "recipe.yaml"),
+    "delivery": ("requirements.txt", "requirements-gpu.txt", "inspection.service", "Dockerfile", "recipe.yaml"),
     "words": ("README.md",),
 }
 """What a package is made of."""
@@ -254,13 +254,15 @@ def _measured_facts(measured: Measured) -> dict[str, Any]:
 
 def _write_words(folder: Path, facts: dict[str, Any], card: str, component: Component | None) -> None:
     words = {
-        "requirements.txt": package_words.requirements(facts["versions"], component),
+        "requirements.txt": package_words.requirements(facts["versions"]),
         "inspection.service": package_words.unit(),
         "Dockerfile": package_words.dockerfile(facts["versions"]),
         "README.md": package_words.readme(facts, card, component),
     }
     if component is not None:
         words["recipe.yaml"] = component.recipe()
+    if component is not None and component.gpu:
+        words["requirements-gpu.txt"] = package_words.requirements(facts["versions"], gpu=True)
     for name, text in words.items():
         (folder / name).write_text(text, "utf-8")
 

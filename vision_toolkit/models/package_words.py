@@ -23,10 +23,13 @@ if __name__ == "__main__":
 """The package's ``__main__.py``."""
 
 
-def requirements(versions: Mapping[str, str], component: Component | None) -> str:
-    """Return what pip installs: the versions with which the golden answers were given again."""
-    names = {"numpy": "numpy", "onnxruntime": component.onnxruntime if component else "onnxruntime", "pillow": "pillow"}
-    return "".join(f"{name}=={versions[key]}\n" for key, name in names.items())
+def requirements(versions: Mapping[str, str], *, gpu: bool = False) -> str:
+    """Return what pip installs: the versions with which the golden answers were given again.
+
+    Of onnxruntime-gpu any version will do: whoever makes a device may offer one for it alone.
+    """
+    engine = "onnxruntime-gpu" if gpu else f"onnxruntime=={versions['onnxruntime']}"
+    return f"numpy=={versions['numpy']}\n{engine}\npillow=={versions['pillow']}\n"
 
 
 def dockerfile(versions: Mapping[str, str]) -> str:
@@ -130,8 +133,9 @@ def _greengrass(component: Component | None) -> str:
     if component is None:
         return ""
     gpu = """
-It computes with onnxruntime-gpu, of which the device's maker may offer a wheel of its own: install that one, or set
-`Engine` to `onnxruntime`. The golden answers were given on a CPU; `check` gives them on the device.
+It computes with onnxruntime-gpu (`requirements-gpu.txt`, `VISION_TOOLKIT_ENGINE=cuda`). Where no index has that for the
+device, `PipOptions` leads to its maker's wheels (`--find-links FOLDER`), or the CPU computes: `Engine` `onnxruntime`,
+`Requirements` `requirements.txt`. The golden answers were given on a CPU here; `check` gives them on the device.
 """
     return f"""
 AWS IoT Greengrass v2: component {component.name} {component.version} for Linux on {component.architecture}. The zip
@@ -140,7 +144,7 @@ file of this folder lies at `{component.place}`, where `recipe.yaml` expects it:
     aws greengrassv2 create-component-version --inline-recipe fileb://recipe.yaml
 
 The device needs Python 3.11 or newer with venv, and once an index of packages. The deployment's configuration chooses
-what it does: `Command` (`serve` or `watch`), its `Arguments`, `Threads` and `Engine`.
+what it does: `Command` (`serve` or `watch`), its `Arguments`, `Threads`, `Engine`.
 {gpu if component.gpu else ""}"""
 
 
