@@ -138,8 +138,8 @@ def test_a_write_that_stops_half_way_leaves_no_part_of_a_line(line: Line, monkey
 
     monkeypatch.setattr(os, "write", half)
     monkeypatch.setattr(os, "ftruncate", refuse)
-    line.drop("1.png", png(10))
-    line.drop("2.png", png(240))
+    for number, brightness in ((1, 10), (2, 240)):
+        os.utime(line.drop(f"{number}.png", png(brightness)), (1e9 + number,) * 2)
     with line.running() as inspection:
         until(lambda: inspection.journal.sequence == 2)
     assert faults["left"] == 0
