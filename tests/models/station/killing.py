@@ -59,8 +59,10 @@ def child(line: Line, arguments: list[str], kill_at: int) -> bool:
         code = 70
         try:
             COUNT["left"] = kill_at
-            sys.stderr = io.StringIO()
+            sys.stderr = said = io.StringIO()
             code = line.once(*arguments)
+            if code:
+                print(said.getvalue(), file=sys.__stderr__, flush=True)
         finally:
             os._exit(code)
     _, ended = os.waitpid(number, 0)

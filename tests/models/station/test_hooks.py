@@ -207,6 +207,21 @@ def test_a_line_may_be_given_up_after_so_many_tries(line: Line, listener: Listen
     assert "it failed 3 times: status 400" in findings(line.out)[0]["text"]
 
 
+def test_a_place_that_cannot_be_written_down_does_not_mean_the_same_line_for_ever(
+    line: Line, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(line, 0, 1)
+    assert line.once("--post", listener.url) == 0
+    monkeypatch.setattr(hooks, "write_whole", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
+    drop(line, 1, 4)
+    with line.running(post=listener.url) as inspection:
+        until(lambda: inspection.journal.sequence == 4 and inspection.hooks[0].backlog == 0)
+        assert inspection.hooks[0].trouble == "hook-post.json cannot be written: No space left"
+    monkeypatch.undo()
+    assert line.once("--post", listener.url) == 0  # it does not know better
+    assert [body["sequence"] for _, body in listener.heard] == [1, 2, 3, 4, 2, 3, 4]
+
+
 def test_both_hooks_are_told(line: Line, listener: Listener, tmp_path: Path) -> None:
     drop(line, 0, 2)
     assert line.once("--post", listener.url, "--run", f"tee -a {tmp_path / 'heard'}") == 0

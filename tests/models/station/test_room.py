@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,29 @@ def test_on_a_disk_that_runs_full_nothing_is_lost_and_it_goes_on_by_itself(line:
         until(lambda: status(line.out)["answered"] == 40 and status(line.out)["state"] == "running")
     assert sorted(one["source"] for one in lines(line.out)) == sorted(f"{number}.png" for number in range(40))
     assert status(line.out)["without_pictures"] > 0
+
+
+def test_a_disk_that_is_full_from_the_start_is_waited_for(line: Line, small_disk: Path) -> None:
+    line.out = small_disk / "out"
+    line.drop("1.png", png(10))
+    fill_up(small_disk / "others")
+    program = (
+        "import sys\nfrom pathlib import Path\n"
+        "from tests.models.station.conftest import fake\nfrom vision_toolkit.models.station.watch import main\n"
+        "sys.exit(main([*sys.argv[2:], '--free-megabytes', '0', '--run', 'true'], "
+        "folder=Path(sys.argv[1]), runtime=fake()))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(line.package), str(line.source), str(line.out)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert "No space left" in process.stderr.readline()
+    (small_disk / "others").unlink()
+    until(lambda: list(line.out.glob("results-*")) and len(lines(line.out)) == 1)
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_where_room_is_short_pictures_go_first_then_no_images_are_taken(
@@ -114,8 +138,8 @@ def test_a_write_that_stops_half_way_leaves_no_part_of_a_line(line: Line, monkey
 
     monkeypatch.setattr(os, "write", half)
     monkeypatch.setattr(os, "ftruncate", refuse)
-    line.drop("1.png", png(10))
-    line.drop("2.png", png(240))
+    for number, brightness in ((1, 10), (2, 240)):
+        os.utime(line.drop(f"{number}.png", png(brightness)), (1e9 + number,) * 2)
     with line.running() as inspection:
         until(lambda: inspection.journal.sequence == 2)
     assert faults["left"] == 0

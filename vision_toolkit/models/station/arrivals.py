@@ -49,6 +49,7 @@ class _Sighting:
     arrival: Arrival
     since: float
     whole: bool = False
+    look: int = 0  # at which it was last seen
 
 
 class Arrivals:
@@ -75,6 +76,7 @@ class Arrivals:
         self._waiting: dict[str, _Sighting] = {}
         self._folders: dict[str, tuple[int, int]] = {"": (-1, 0)}  # its own time, and when it was listed
         self._thorough = 0.0
+        self._looks = 0
 
     @property
     def waiting(self) -> int:
@@ -83,6 +85,7 @@ class Arrivals:
 
     def look(self) -> list[Arrival]:
         """Return the images that are new and whole, in the order in which they were written."""
+        self._looks += 1
         started = time.monotonic()
         self.is_there = self.folder.is_dir()
         if started >= self._thorough and self.is_there:
@@ -171,11 +174,12 @@ class Arrivals:
         if known is None or known.arrival != arrival:
             now, age = time.monotonic(), (time.time_ns() - facts.st_mtime_ns) / 1e9
             whole = known is None and (facts.st_ctime_ns > facts.st_mtime_ns or age >= self.still)
-            self._waiting[name] = _Sighting(arrival, now, whole)
+            self._waiting[name] = known = _Sighting(arrival, now, whole)
+        known.look = self._looks
 
     def _whole(self, now: float) -> list[Arrival]:
         """Hand out the files that were still for long enough."""
-        for name in list(self._waiting):
+        for name in [name for name, one in self._waiting.items() if one.look < self._looks]:
             self._see(name)
         ready = [
             replace(one.arrival, watched=now - one.since >= self.still)

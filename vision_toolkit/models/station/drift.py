@@ -100,7 +100,7 @@ class Reference:
             return Comparison(m, n, why="no image passed")
         missed = self._missed(counts)
         if missed >= 1.0:
-            return Comparison(m, n, why="the model does not tell anomalies from normal images")
+            return Comparison(m, n, why="so few pass that all of them may be anomalies that are missed")
         distance, up = _distance(known, seen)
         root = math.sqrt(m * n / (m + n))
         smallest = missed + MARGIN + _quantile(level) / (root + 0.12 + 0.11 / root)
@@ -113,7 +113,7 @@ class Reference:
         slipping = (sum(self.anomaly[:below]) + 1) / (anomalies + 2)  # of few anomalies, or none, little is known
         seen = sum(counts[:below]) / n
         if passing <= slipping:
-            return 1.0
+            return 1.0  # the model hardly tells one from the other
         share = min(max((passing - seen) / (passing - slipping), 0.0), 1.0)
         return min(share * slipping / seen, 1.0)
 

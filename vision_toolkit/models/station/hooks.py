@@ -249,11 +249,16 @@ class Delivery:
                 return {"sequence": 0, "day": "", "passed_over": 0, "offset": 0}
         path = self.journal.path(place["day"])
         place["offset"] = path.stat().st_size if path.is_file() else 0
-        self._keep(place)
+        write_whole(self.path, json.dumps(place).encode(), durable=True)
         return place
 
     def _keep(self, place: dict[str, Any]) -> None:
-        write_whole(self.path, json.dumps(place).encode(), durable=True)
+        """Go on from a place, even where it cannot be written down: after a kill lines would only come again."""
+        self.place = place
+        try:
+            write_whole(self.path, json.dumps(place).encode(), durable=True)
+        except OSError as error:
+            self.trouble = f"{self.path.name} cannot be written: {error.strerror or error}"
 
     def _work(self) -> None:
         while not self._ended.is_set():
@@ -299,7 +304,6 @@ class Delivery:
             if self.trouble is None:
                 self.failures = 0
                 self._keep(place)
-                self.place = place
                 return not self._ended.is_set()
             if self._ended.is_set():
                 return False
@@ -314,6 +318,5 @@ class Delivery:
     def _pass_over(self, place: dict[str, Any], why: str) -> bool:
         place = place | {"passed_over": place["passed_over"] + 1}
         self._keep(place)
-        self.place = place
         self.passed_over(why, place["sequence"])
         return not self._ended.is_set()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +18,9 @@ from .drift import Rules
 from .inspection import Inspection, Options, say
 
 __all__ = ["main"]
+
+_PATIENCE = 3.0
+"""Seconds for which the lock of a folder of results is asked for."""
 
 
 def main(arguments: list[str], *, folder: Path, runtime: ModuleType) -> int:
@@ -40,16 +45,23 @@ def main(arguments: list[str], *, folder: Path, runtime: ModuleType) -> int:
         options = _options(arguments, folder)
     except SystemExit as end:
         return int(end.code or 0)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        with _alone(options.out / ".lock"):
-            inspection = Inspection(options, folder, runtime)
-            with _ending(inspection):
-                say(f"Watching {options.source} with {inspection.model}; results in {options.out}.")
-                return inspection.run()
-    except (OSError, ValueError) as error:
-        say(f"error: {error}")
-        return 1
+    while True:
+        try:
+            return _watch(options, folder, runtime)
+        except (OSError, ValueError) as error:
+            say(f"error: {error}")
+            if options.once or getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+                return 1
+        time.sleep(1.0)  # there is not even room to begin
+
+
+def _watch(options: Options, folder: Path, runtime: ModuleType) -> int:
+    options.out.mkdir(parents=True, exist_ok=True)
+    with _alone(options.out / ".lock"):
+        inspection = Inspection(options, folder, runtime)
+        with _ending(inspection):
+            say(f"Watching {options.source} with {inspection.model}; results in {options.out}.")
+            return inspection.run()
 
 
 def _options(arguments: list[str], folder: Path) -> Options:
@@ -130,16 +142,25 @@ def _whole(least: int) -> Any:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, however that ends; two would answer each image twice."""
+    """Hold a lock that ends with the process, however that ends; two would answer each image twice.
+
+    A command that a killed process was just starting holds it for a moment longer, so it is asked for again.
+    """
+    until = time.monotonic() + _PATIENCE
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         with suppress(ModuleNotFoundError):  # elsewhere than on Unix nobody is kept out
             import fcntl
 
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f"Another process writes to {path.parent}; each needs a folder of its own.") from None
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > until:
+                        text = f"Another process writes to {path.parent}; each needs a folder of its own."
+                        raise ValueError(text) from None
+                time.sleep(0.05)
         yield
     finally:
         os.close(file)
