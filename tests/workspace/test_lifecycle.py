@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from vision_toolkit.core.errors import Conflict
-from vision_toolkit.workspace.lifecycle import DATASET, JOB, MODEL, PACKAGE, DatasetState, ModelState
+from vision_toolkit.workspace.lifecycle import DATASET, JOB, MODEL, PACKAGE, TRIAL, DatasetState, ModelState
 
-TABLES = {"dataset": DATASET, "model": MODEL, "package": PACKAGE, "job": JOB}
+TABLES = {"dataset": DATASET, "model": MODEL, "package": PACKAGE, "trial": TRIAL, "job": JOB}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -30,10 +30,27 @@ def test_a_passing_state_ends_well_or_badly(table, passing):
 
 
 def test_what_is_not_in_the_table_is_a_conflict_that_names_what_is():
-    with pytest.raises(Conflict, match="A model that is hosted cannot delete; it can: stop"):
-        MODEL.after(ModelState.HOSTED, "delete")
-    with pytest.raises(Conflict, match="nothing any more"):
-        MODEL.after(ModelState.DELETED, "start")
+    for table, state, event, message in (
+        (MODEL, ModelState.HOSTED, "delete", "A model in the state 'hosted' cannot be deleted; it can be stopped."),
+        (MODEL, ModelState.TRAINED, "stop",
+         "A model in the state 'trained' cannot be stopped; it can be deleted or started."),
+        (MODEL, ModelState.DELETED, "start",
+         "A model in the state 'deleted' cannot be started; nothing can be done with it any more."),
+        (DATASET, DatasetState.CREATING, "delete",
+         "A dataset in the state 'creating' cannot be deleted; wait for its end, and look at its status."),
+    ):  # fmt: skip
+        with pytest.raises(Conflict) as caught:
+            table.after(state, event)
+        assert str(caught.value) == message
+
+
+def test_every_event_that_is_refused_is_refused_in_words():
+    for table in TABLES.values():
+        for event in {event for _, event in table.steps}:
+            for state in table.states():
+                if (state, event) not in table.steps:
+                    with pytest.raises(Conflict, match=f"in the state '.*' cannot be {event[:3]}"):
+                        table.after(state, event)
 
 
 def test_nothing_that_is_passing_can_be_deleted():

@@ -100,9 +100,9 @@ def test_what_is_being_started_or_stopped_is_left_alone(tmp_path, database):
         trained(nobody, project)
         assert nobody.models.start(project, "1", least=1).state is ModelState.STARTING
         for call in (nobody.models.delete, nobody.models.stop):
-            with pytest.raises(Conflict, match="is starting"):
+            with pytest.raises(Conflict, match="in the state 'starting'"):
                 call(project, "1")
-        with pytest.raises(Conflict, match="is starting"):
+        with pytest.raises(Conflict, match="in the state 'starting'"):
             nobody.models.start(project, "1", least=1)
 
 

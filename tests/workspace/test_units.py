@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from tests.doors.conftest import COUNT, fill
 from vision_toolkit.core.errors import Busy, Conflict, Failed, Invalid
 from vision_toolkit.models.model import load
 from vision_toolkit.workspace import Workspace, units
+from vision_toolkit.workspace.lifecycle import ModelState
 from vision_toolkit.workspace.unit_hosts import UnitHosts
 from vision_toolkit.workspace.units import EndedError, Unit, Units
 
@@ -214,12 +216,6 @@ def test_what_is_wished_is_hosted_again_after_a_restart_and_let_go_with_the_wish
         assert prediction.is_anomalous and prediction.score == pytest.approx(
             made.hosts.predict(record, images[-1]).score
         )
-        other = io.BytesIO()
-        Image.new("RGB", (65, 64)).save(other, "PNG")
-        with pytest.raises(Invalid, match="64 x 64"):
-            hosts.predict(record, other.getvalue())
-        with pytest.raises(Invalid):
-            hosts.predict(record, b"no image")
         project = made.projects.get("parts")
         made.models.stop(project, "1")  # another process does it: this one sees it in the records
         while hosts.counts() and time.monotonic() < end:
@@ -233,6 +229,37 @@ def test_what_is_wished_is_hosted_again_after_a_restart_and_let_go_with_the_wish
     finally:
         hosts.close()
     assert hosts.counts() == {}
+
+
+def test_no_image_is_opened_in_the_server_and_what_is_refused_is_refused_as_in_process(
+    made, record, images, monkeypatch
+):
+    wide, gif, turned, exif = io.BytesIO(), io.BytesIO(), io.BytesIO(), Image.Exif()
+    Image.new("RGB", (65, 64)).save(wide, "PNG")
+    Image.new("RGB", (64, 64)).save(gif, "GIF")
+    exif[0x0112] = 6
+    Image.new("RGB", (64, 32)).save(turned, "JPEG", exif=exif)
+    bad = [wide.getvalue(), gif.getvalue(), turned.getvalue(), b"no image", b"", images[0][:200], bytes(8_000_001)]
+    record = replace(record, state=ModelState.HOSTED)
+
+    def said(hosts, image: bytes) -> str:
+        with pytest.raises(Invalid) as caught:
+            hosts.predict(record, image)
+        return str(caught.value)
+
+    expected = [said(made.hosts, image) for image in bad]
+    score = made.hosts.predict(record, images[-1]).score
+    hosts = UnitHosts(made)
+    try:
+        hosts.prove(record)
+        monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("the server looked into an image"))
+        assert [said(hosts, image) for image in bad] == expected
+        assert hosts.predict(record, images[-1]).score == pytest.approx(score)
+    finally:
+        monkeypatch.undo()
+        hosts.close()
+    for words, message in zip(("65 x 64", "GIF", "32", "no image", "0 bytes", "", "8,000,000"), expected, strict=True):
+        assert words in message
 
 
 def test_a_broken_model_keeps_no_other_from_being_hosted(monkeypatch):

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 from vision_toolkit.models.runtime import resize_scores
 
@@ -63,6 +62,8 @@ def _tops(ordered: NDArray[np.float64], shares: Sequence[float]) -> list[float]:
 
 def fuse_maps(maps: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Add maps (h, w) of several levels at the size of the first, each place averaged with its neighbours."""
+    from scipy.ndimage import uniform_filter  # what only predicts, hosts or serves does without
+
     total = maps[0].astype(np.float32)
     for other in maps[1:]:
         total = total + resize_scores(other[..., None], total.shape[1], total.shape[0])[..., 0]

@@ -189,21 +189,37 @@ def pixels(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"))
 
 
-def read(data: bytes) -> NDArray[np.uint8]:
-    """Decode an image file's bytes to (H, W, 3) uint8 RGB; raise ValueError where that cannot be."""
+def read(data: bytes, formats: Sequence[str] | None = None, size: Sequence[int] | None = None) -> NDArray[np.uint8]:
+    """Decode an image file's bytes to (H, W, 3) uint8 RGB; raise ValueError where that cannot be, or may not.
+
+    ``formats`` are those that may be, by Pillow's names; ``size`` is the (width, height) that the image must have,
+    upright: that of the training. What its head tells is looked at before a pixel is decoded.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data))
         if image.size[0] * image.size[1] > MAX_PIXELS:
             raise ValueError(f"{image.size[0]}x{image.size[1]} is more than {MAX_PIXELS:,} pixels")
-        return pixels(image)
+        kind = "JPEG" if image.format == "MPO" else image.format  # several JPEG in one file, as some phones write
+        if formats is not None and kind not in formats:
+            raise ValueError(f"it is {kind}; {' and '.join(formats)} are allowed")
+        if size is not None and sorted(image.size) != sorted(size):  # it may be turned, which is not yet known
+            raise ValueError(_other_size(image.size, size))
+        upright = pixels(image)
+        if size is not None and upright.shape[1::-1] != tuple(size):
+            raise ValueError(_other_size(upright.shape[1::-1], size))
+        return upright
     except ValueError:
         raise
     except UnidentifiedImageError:
         raise ValueError(f"no image that can be read ({len(data):,} bytes)") from None
     except Exception as error:  # noqa: BLE001 - a damaged file can end any of Pillow's readers in any error
         raise ValueError(f"no image that can be read: {error}") from None
+
+
+def _other_size(given: Sequence[int], wanted: Sequence[int]) -> str:
+    return f"it is {given[0]} x {given[1]} pixels; the model was trained with images of {wanted[0]} x {wanted[1]}"
 
 
 def judge(score: float, threshold: float) -> tuple[bool, float]:

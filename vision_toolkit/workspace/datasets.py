@@ -189,9 +189,7 @@ class Datasets:
         try:
             return DATASET.after(dataset.state, event)
         except Conflict as error:
-            raise Conflict(f"{error} Wait for its end, and look at its status.").about(
-                "dataset", f"{project.name}/{dataset.type}"
-            ) from None
+            raise Conflict(str(error)).about("dataset", f"{project.name}/{dataset.type}") from None
 
     def _check_bucket(self, connection: Connection, dataset: DatasetRecord, lines: bytes) -> None:
         if not self._workspace.settings.limits:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vision_toolkit.core.errors import Conflict, Failed, Invalid
 from vision_toolkit.core.limits import LOOKOUT
 from vision_toolkit.core.prediction import Prediction
-from vision_toolkit.data.images import probe
+from vision_toolkit.models import runtime
 from vision_toolkit.models.model import Model, load
 from vision_toolkit.workspace.jobs import Work
 from vision_toolkit.workspace.lifecycle import MODEL, ModelState
@@ -80,23 +80,22 @@ class Hosts:
         if model.state is not ModelState.HOSTED:
             self.drop(model.id)
             raise Conflict(f"Model {model.version} is {model.state.value}, not hosted; start it first.")
-        facts = probe(image)
-        if facts.format not in (*LOOKOUT.formats, "MPO"):  # MPO: several JPEG in one file, as some phones write
-            raise Invalid(f"The image is {facts.format}; PNG and JPEG are allowed.")
-        if self._workspace.settings.limits:
-            if len(image) > LOOKOUT.max_image_bytes:
-                raise Invalid(f"The image has {len(image):,} bytes; at most {LOOKOUT.max_image_bytes:,} are allowed.")
-            size = model.facts.get("size")
-            if size is not None and [facts.width, facts.height] != list(size):
-                raise Invalid(
-                    f"The image is {facts.width} x {facts.height} pixels; the model was trained with images of "
-                    f"{size[0]} x {size[1]}."
-                )
+        if self._workspace.settings.limits and len(image) > LOOKOUT.max_image_bytes:
+            raise Invalid(f"The image has {len(image):,} bytes; at most {LOOKOUT.max_image_bytes:,} are allowed.")
         return self.judge(model, image)
 
     def judge(self, model: ModelRecord, image: bytes) -> Prediction:
-        """Predict an image that has been looked at."""
-        return self.load(model).predict(image)
+        """Decode an image, of which nothing but the number of bytes is known, and predict it."""
+        try:
+            upright = runtime.read(image, **self.allowed(model))
+        except ValueError as error:
+            raise Invalid(f"The image cannot be judged: {error}.") from None
+        return self.load(model).predict(upright)
+
+    def allowed(self, model: ModelRecord) -> dict[str, Any]:
+        """Return what an image must be, as :func:`vision_toolkit.models.runtime.read` takes it."""
+        size = model.facts.get("size") if self._workspace.settings.limits else None
+        return {"formats": LOOKOUT.formats, "size": size}
 
     def prove(self, model: ModelRecord) -> None:
         """See that a model can be loaded and answers.

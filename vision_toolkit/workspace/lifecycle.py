@@ -27,6 +27,13 @@ __all__ = [
 
 S = TypeVar("S", bound=StrEnum)
 
+_PARTICIPLES = {
+    "cancel": "cancelled", "claim": "claimed", "delete": "deleted", "fail": "failed", "finish": "finished",
+    "run": "run", "start": "started", "stop": "stopped", "update": "updated",
+}  # fmt: skip
+_BY_JOBS = ("claim", "fail", "finish", "run")
+"""Events that nobody can ask for: they come about."""
+
 
 class Lifecycle(Generic[S]):
     """Hold a table ``{(state, event): next}``.
@@ -45,7 +52,8 @@ class Lifecycle(Generic[S]):
     >>> MODEL.after(ModelState.TRAINING, "start")
     Traceback (most recent call last):
     ...
-    vision_toolkit.core.errors.Conflict: A model that is training cannot start; it can: fail, finish.
+    vision_toolkit.core.errors.Conflict: A model in the state 'training' cannot be started; wait for its end, and look
+    at its status.
     """
 
     def __init__(self, noun: str, steps: Mapping[tuple[S, str], S]) -> None:
@@ -57,13 +65,19 @@ class Lifecycle(Generic[S]):
         Raises
         ------
         Conflict
-            if the state does not allow the event; the message names those that it allows.
+            if the state does not allow the event; the message names those that it allows, of which one can ask for.
         """
         try:
             return self.steps[state, event]
         except KeyError:
-            can = ", ".join(sorted(able for one, able in self.steps if one is state)) or "nothing any more"
-            raise Conflict(f"A {self.noun} that is {state.value} cannot {event}; it can: {can}.") from None
+            now = f"A {self.noun} in the state {state.value!r} cannot be {_PARTICIPLES[event]}"
+            raise Conflict(f"{now}; {self._instead(state)}.") from None
+
+    def _instead(self, state: S) -> str:
+        able = [event for one, event in self.steps if one is state]
+        if asked := sorted(_PARTICIPLES[event] for event in able if event not in _BY_JOBS):
+            return f"it can be {' or '.join(asked)}"
+        return "wait for its end, and look at its status" if able else "nothing can be done with it any more"
 
     def states(self) -> set[S]:
         """Return every state that the table mentions."""

@@ -44,7 +44,7 @@ class UnitHosts(Hosts):
         self._thread.start()
 
     def judge(self, model: ModelRecord, image: bytes) -> Prediction:
-        """Predict an image that has been looked at; it is decoded in a unit."""
+        """Let a unit decode an image, of which nothing but the number of bytes is known, and predict it."""
         return self._of(model).predict(image)
 
     def prove(self, model: ModelRecord) -> None:
@@ -87,7 +87,7 @@ class UnitHosts(Hosts):
                 raise Failed(f"Model {model.version} cannot be hosted here now.")
             folder = self._workspace.folder / model.folder / "model"
             least = model.min_units or 1
-            units = Units(partial(Unit, folder), least, model.max_units or least)
+            units = Units(partial(Unit, folder, allowed=self.allowed(model)), least, model.max_units or least)
             with self._lock:
                 self._units[model.id] = units
             return units

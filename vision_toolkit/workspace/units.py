@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -66,6 +66,8 @@ class Unit:
         of the model.
     takes
         what it is given: the file of an image, or its pixels as :func:`pixels` writes them.
+    allowed
+        what a file must be, as :func:`vision_toolkit.models.runtime.read` takes it; nothing here looks into one.
     threads
         of one computation.
 
@@ -75,9 +77,17 @@ class Unit:
         if the model cannot be loaded.
     """
 
-    def __init__(self, folder: Path, *, takes: Literal["file", "pixels"] = "file", threads: int = 1) -> None:
-        program = [sys.executable, "-I", str(unit_worker.__file__)]
-        command = [*program, str(runtime.__file__), str(folder), str(threads), takes]
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        takes: Literal["file", "pixels"] = "file",
+        allowed: Mapping[str, Any] | None = None,
+        threads: int = 1,
+    ) -> None:
+        options = {"threads": threads, "takes": takes, "allowed": dict(allowed or {})}
+        command = [sys.executable, "-I", str(unit_worker.__file__), str(runtime.__file__), str(folder)]
+        command.append(json.dumps(options))
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         self.process = subprocess.Popen(
             command,
@@ -104,7 +114,7 @@ class Unit:
         Raises
         ------
         Invalid
-            if the image cannot be decoded.
+            if the image cannot be decoded, or is not what it must be.
         Failed
             if the model cannot judge it.
         EndedError
