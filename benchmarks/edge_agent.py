@@ -5,7 +5,7 @@
 
 A model is trained on bundled parts and exported, or the package is named; ``vision-toolkit edge run`` serves it from a
 process of its own, over a unix socket. Every round asks, in turn and with the same pixels: the model in this process
-(``predict``, one thread), the agent with the pixels in the message, and the agent with pixels and mask in shared memory.
+(``predict``, one thread), the agent with pixels in the message, and the agent with pixels and mask in shared memory.
 The ratios are of medians of the same rounds, so other work on the machine meets both sides. *bits equal* says whether
 each answer was that of the model: score, areas and mask.
 
