@@ -1,12 +1,13 @@
 """How much longer an image takes over the edge agent than over the model itself, and what a camera's rate may be.
 
-    python benchmarks/edge_agent.py [--sizes 640x480,1920x1080,4096x3000] [--rounds 40] [--preset balanced] [--json OUT]
+    python benchmarks/edge_agent.py [--sizes 640x480,1920x1080,4096x3000] [--rounds 40] [--preset balanced]
+                                    [--package DIR] [--json OUT]
 
-A model is trained on bundled parts and exported; ``vision-toolkit edge run`` serves the package from a process of its
-own, over a unix socket. Every round asks, in turn and with the same pixels: the model in this process (``predict``, one
-thread), the agent with the pixels in the message, and the agent with both in shared memory. The ratios are of
-medians of the same rounds, so other work on the machine meets both sides. *bits equal* says whether each answer was
-that of the model: score, areas and mask.
+A model is trained on bundled parts and exported, or the package is named; ``vision-toolkit edge run`` serves it from a
+process of its own, over a unix socket. Every round asks, in turn and with the same pixels: the model in this process
+(``predict``, one thread), the agent with pixels in the message, and the agent with pixels and mask in shared memory.
+The ratios are of medians of the same rounds, so other work on the machine meets both sides. *bits equal* says whether
+each answer was that of the model: score, areas and mask.
 
 Further: *start* from StartModel to RUNNING; *restart* from the kill of a worker to the next answer; *images/s* of four
 clients at once with one and two workers.
@@ -161,14 +162,20 @@ def rate(client: Client, image: Image, count: int) -> float:
 
 
 def measure(
-    sizes: list[tuple[int, int]], *, rounds: int, preset: str = "balanced", weights: str | None = "auto"
-) -> Any:
-    """Return all figures; `benchmarks/edge.py` may show them beside its own."""
+    sizes: list[tuple[int, int]],
+    *,
+    rounds: int,
+    preset: str = "balanced",
+    weights: str | None = "auto",
+    package: Path | None = None,
+) -> dict[str, Any]:
+    """Return all figures; `benchmarks/edge.py` may show them beside its own. Without a package one is made."""
     parts = vt.load_dataset("biscuit")
     parts = parts.filter(label="normal")[:20] + parts.filter(label="anomaly")[:12]
     with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder, "package")
-        vt.train(parts, weights=weights, preset=preset, progress=False).export(package, golden=parts[-2:])
+        if package is None:
+            package = Path(folder, "package")
+            vt.train(parts, weights=weights, preset=preset, progress=False).export(package, golden=parts[-2:])
         model, part = vt.load(package, threads=1), read_image(parts[-1])
         figures: dict[str, Any] = {"preset": preset, "load": os.getloadavg(), "cpus": os.cpu_count()}
         (Path(folder) / "a").mkdir()
@@ -195,14 +202,15 @@ def main() -> None:
     parser.add_argument("--sizes", default="640x480,1920x1080,4096x3000")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--preset", default="balanced")
+    parser.add_argument("--package", type=Path, metavar="DIR", help="measure this one instead of one made here")
     parser.add_argument("--quick", action="store_true", help="a small model and few rounds: to see that it runs")
     parser.add_argument("--json", metavar="OUT")
     options = parser.parse_args()
-    sizes = [tuple(map(int, size.split("x"))) for size in options.sizes.split(",")]
+    sizes = [(int(width), int(height)) for width, height in (size.split("x") for size in options.sizes.split(","))]
     if options.quick:
         figures = measure([(160, 120)], rounds=3, preset="fast", weights=None)
     else:
-        figures = measure(sizes, rounds=options.rounds, preset=options.preset)  # type: ignore[arg-type]
+        figures = measure(sizes, rounds=options.rounds, preset=options.preset, package=options.package)
     print("| pixels | predict ms | message ms | shared ms | message / predict | shared / predict | bits equal |")
     print("|---|---|---|---|---|---|---|")
     for one in figures["sizes"]:

@@ -54,7 +54,7 @@ def extras() -> set[str]:
         for item in project["optional-dependencies"][kind]
     }
     base = {re.split(r"[\s<>=\[]", item)[0] for item in project["dependencies"]}
-    return {name.replace("-", "_") for name in names - base}
+    return {name.replace("-", "_") for name in names - base} | {"grpc"}
 
 
 def test_without_the_extras_a_model_is_trained_judged_kept_and_reported(tmp_path):

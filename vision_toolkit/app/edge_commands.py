@@ -31,7 +31,8 @@ def edge(options: argparse.Namespace) -> int:
     handler = JsonLines()
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    address = options.socket or SOCKET if options.port is None else f"{options.host}:{options.port}"
+    host = f"[{options.host}]" if ":" in options.host.strip("[]") and "[" not in options.host else options.host
+    address = options.socket or SOCKET if options.port is None else f"{host}:{options.port}"
     try:
         agent = Agent(
             options.package, folder=options.folder, address=address, workers=options.workers, threads=options.threads

@@ -164,7 +164,7 @@ class Mask:
     def to_rgb(self) -> NDArray[np.uint8]:
         """Paint the mask: (H, W, 3) uint8 in the colours of the classes."""
         table = np.array([hex_to_rgb(colour) for colour in self.colours], np.uint8)
-        return np.asarray(table[self.ids], np.uint8)
+        return np.take(table, self.ids, axis=0)  # over images several times as quick as table[ids]
 
     def resized(self, width: int, height: int) -> Mask:
         """Return the mask at another size; each pixel takes the id of its nearest neighbour."""

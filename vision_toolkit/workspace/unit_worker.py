@@ -1,15 +1,15 @@
 """Be one inference unit: a process that holds one model and answers images that come in on its standard input.
 
-It is run as a program, ``python -I unit_worker.py RUNTIME MODEL TASK``, by :mod:`vision_toolkit.workspace.units`, and
-imports nothing of ours but the stand-alone ``models/runtime.py``, by its path: so it starts quickly and stays small.
-TASK is JSON: ``threads`` of one computation, ``takes`` (below), ``allowed``, arguments of the runtime's ``read`` that
-say what an image must be; whatever an image does to the library that decodes it is this process's matter alone. It ends
-when its standard input does, whatever its parent died of.
+It is run as a program, ``python -I unit_worker.py RUNTIME MODEL OPTIONS``, by :mod:`vision_toolkit.workspace.units`,
+and imports nothing of ours but the stand-alone ``models/runtime.py``, by its path: so it starts quickly and stays
+small. OPTIONS is JSON: ``threads`` of one computation; ``takes``, ``"file"`` or ``"pixels"``; ``allowed``, arguments of
+the runtime's ``read`` that say what a file must be. Whatever an image does to the library that decodes it is this
+process's matter alone. It ends when its standard input does, whatever its parent died of.
 
-A frame is 8 bytes of length and that many bytes. In, if it takes ``file``: that of an image. ``pixels``: 4 bytes of
-length, JSON (``width``, ``height``, and ``shared``, the name and offset of shared memory, or null) and, unless they are
-shared, the pixels: packed RGB. Out: 4 bytes of length, JSON, and the arrays that the JSON names, one after the other.
-The first frame out says that the model is loaded, or why it is not.
+A frame is 8 bytes of length and that many bytes. In: the file of an image; or 4 bytes of length, JSON (``width``,
+``height``, and ``shared``, the name and offset of shared memory, or null) and, unless they are shared, the pixels:
+packed RGB. Out: 4 bytes of length, JSON, and the arrays that the JSON names, one after the other. The first frame out
+says that the model is loaded, or why it is not.
 """
 
 from __future__ import annotations
@@ -145,14 +145,14 @@ def main(arguments: list[str]) -> int:
         assert spec is not None and spec.loader is not None
         runtime = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(runtime)
-        task = json.loads(arguments[2])
-        model = runtime.Runtime.load(arguments[1], threads=task["threads"])
+        options = json.loads(arguments[2])
+        model = runtime.Runtime.load(arguments[1], threads=options["threads"])
         _warm(model)
     except Exception as error:  # noqa: BLE001 - a model can be broken in any way
         _tell(out, {"failed": f"{type(error).__name__}: {error}"[:500]})
         return 1
     _tell(out, {"info": model.info})
-    read = {"file": partial(runtime.read, **task["allowed"]), "pixels": _pixels}[task["takes"]]
+    read = _pixels if options["takes"] == "pixels" else partial(runtime.read, **options["allowed"])
     while (data := read_frame(sys.stdin.buffer)) is not None:
         _answer(out, read, model, data)
     return 0

@@ -33,6 +33,8 @@ IDLE = 60.0
 """Seconds without work after which a unit above the least number is ended."""
 STUCK = 120.0
 """Seconds for one image after which a unit is taken to be stuck, and ended."""
+PIPE = 1 << 20
+"""Bytes that a pipe to a unit takes at once: Linux lets everybody have that many."""
 DRAIN = 30.0
 """Seconds that images which are being judged have, when the units are closed."""
 
@@ -85,9 +87,9 @@ class Unit:
         allowed: Mapping[str, Any] | None = None,
         threads: int = 1,
     ) -> None:
-        task = json.dumps({"threads": threads, "takes": takes, "allowed": dict(allowed or {})})
-        program = [sys.executable, "-I", str(unit_worker.__file__)]
-        command = [*program, str(runtime.__file__), str(folder), task]
+        options = {"threads": threads, "takes": takes, "allowed": dict(allowed or {})}
+        command = [sys.executable, "-I", str(unit_worker.__file__), str(runtime.__file__), str(folder)]
+        command.append(json.dumps(options))
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         self.process = subprocess.Popen(
             command,
@@ -96,6 +98,7 @@ class Unit:
             env=environment,
             start_new_session=True,  # Ctrl-C is for the server, which lets it finish
         )
+        _widen(self.process.stdin, self.process.stdout)
         self.since: float | None = None
         """When it began the image that it is judging; None = it has none."""
         self.free_since = time.monotonic()
@@ -140,12 +143,12 @@ class Unit:
             offset += answer[name].nbytes
         return answer
 
-    def _hear(self) -> tuple[dict[str, Any], bytes]:
+    def _hear(self) -> tuple[dict[str, Any], memoryview]:
         frame = unit_worker.read_frame(self._pipe(self.process.stdout))
         if frame is None:
             raise EndedError
         (length,) = struct.unpack_from("<I", frame)
-        return json.loads(frame[4 : 4 + length]), frame[4 + length :]
+        return json.loads(frame[4 : 4 + length]), memoryview(frame)[4 + length :]
 
     @staticmethod
     def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -159,6 +162,16 @@ class Unit:
         for pipe in (self.process.stdin, self.process.stdout):
             with contextlib.suppress(OSError):  # what it was never told
                 self._pipe(pipe).close()
+
+
+def _widen(*pipes: IO[bytes] | None) -> None:
+    """Let pipes take much at once, where the system allows it: else both sides wake each other for every 64 KiB."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        for pipe in pipes:
+            assert pipe is not None
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
 
 
 class Units:

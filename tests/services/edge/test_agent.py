@@ -307,10 +307,15 @@ def test_too_many_that_wait_are_told_to_come_again(agent, client, images, monkey
         assert all(call.result().confidence > 0 for call in calls)
 
 
-def test_nobody_is_judged_who_has_gone(agent, client, images):
+def test_nobody_is_judged_who_has_gone(agent, client, images, monkeypatch):
     ask = client(agent.address)
     ask.run("masked")
-    some = agent.components["masked"]._units
+    component, wanted = agent.components["masked"], []
+    judge = component.judge
+    monkeypatch.setattr(
+        component, "judge", lambda image, **more: (wanted.append(more["wanted"]), judge(image, **more))[1]
+    )
+    some = component._units
     held = some._take()
     asked = []
     real = held.ask
@@ -325,6 +330,8 @@ def test_nobody_is_judged_who_has_gone(agent, client, images):
     while some._waiting < 2:
         time.sleep(0.01)
     gone.cancel()
+    while any(one() for one in wanted):  # until the agent knows of both
+        time.sleep(0.01)
     some._give_back(held)
     assert ask.detect("masked", images[0]).confidence > 0
     assert len(asked) == 1

@@ -87,6 +87,18 @@ class Agent:
         if another agent uses the folder or the socket.
     Failed
         if the address is taken, or the disk refuses.
+
+    Examples
+    --------
+    >>> import tempfile, grpc, vision_toolkit as vt
+    >>> folder, parts = tempfile.mkdtemp(), vt.load_dataset("biscuit").filter(label="normal")[:8]
+    >>> export = vt.train(parts, weights=None, preset="fast", progress=False).export(f"{folder}/plates")
+    >>> with Agent([export.path], folder=f"{folder}/edge", address="127.0.0.1:0") as agent:
+    ...     with grpc.insecure_channel(agent.address) as channel:
+    ...         call = calls()["ListModels"]
+    ...         ask = channel.unary_unary(call.path, call.request.SerializeToString, call.response.FromString)
+    ...         print(ask(call.request()).models[0].status_message)
+    The model is not running.
     """
 
     def __init__(
@@ -148,7 +160,7 @@ class Agent:
         for one in self.components.values():
             if all_models or one.name in self._wishes:
                 one.start()
-        _LOG.info("Serving %d packages at %s.", len(self.components), self.address)
+        _LOG.info("Serving %s at %s.", ", ".join(self.components), self.address)
         return self
 
     def _bind(self, server: grpc.Server) -> str:
@@ -169,6 +181,8 @@ class Agent:
 
     def stop(self, *, grace: float = GRACE) -> None:
         """Stop accepting calls, answer those that are being answered, and end all processes."""
+        if self._lock < 0:
+            return
         if self._server is not None:
             self._server.stop(grace).wait()
             self._server = None
@@ -181,9 +195,8 @@ class Agent:
 
     def _release(self) -> None:
         """Let another agent have the folder."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        os.close(self._lock)
+        self._lock = -1
 
     def run(self) -> None:
         """Wait in this thread, which must be the main one, until SIGTERM or Ctrl-C ends the agent."""
@@ -373,8 +386,10 @@ def _free(path: Path) -> None:
         probe.settimeout(5)
         try:
             probe.connect(os.fspath(path))
-        except OSError:
+        except ConnectionRefusedError:
             path.unlink(missing_ok=True)
+        except OSError as error:
+            raise Conflict(f"Who listens at {path} cannot be seen: {error.strerror}. Name another path.") from None
         else:
             raise Conflict(f"Another agent answers at {path}; stop it, or name another path.")
 

@@ -42,9 +42,10 @@ def pieces(bitmap: Any) -> tuple[bytes, ...]:
     if kind is None:
         raise Invalid(f"The bitmap has no pixels; give byte_data or shared_memory_handle: {words} bytes.")
     if kind == "byte_data":
-        if len(bitmap.byte_data) != needed:
-            raise Invalid(f"byte_data has {len(bitmap.byte_data):,} bytes; {words}.")
-        return pixels(width, height, bitmap.byte_data)
+        packed = bitmap.byte_data  # each look at it copies it
+        if len(packed) != needed:
+            raise Invalid(f"byte_data has {len(packed):,} bytes; {words}.")
+        return pixels(width, height, packed)
     handle = bitmap.shared_memory_handle
     if handle.size != needed:
         raise Invalid(f"shared_memory_handle.size is {handle.size:,}; {words}.")
