@@ -404,7 +404,8 @@ def told_overrun(found: Figures) -> None:
         [when, f"{server:.0f}", f"{units:.0f}"]
         for when, (server, units) in zip(moments, found["resident"], strict=True)
     ]
-    print(f"\nOverrun by {CALLERS} callers, one unit, three times: {said}; {found['answers']} different answer(s).")
+    alike = "all answers alike" if found["answers"] == 1 else f"{found['answers']} different answers to one image"
+    print(f"\nOverrun by {CALLERS} callers, one unit, three times: {said}; {alike}.")
     table(["resident MB", "server", "units"], *rows)
 
 

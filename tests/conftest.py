@@ -78,7 +78,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 # Trainings in them take more than the 20 seconds that a notebook may take here.
 SLOW_NOTEBOOKS = {
     "02_evaluation_and_thresholds", "04_choose_and_compare", "05_defect_masks", "07_paint_and_train",
-    "09_boto3_without_aws",
+    "09_boto3_without_aws", "10_to_the_edge",
 }  # fmt: skip
 
 

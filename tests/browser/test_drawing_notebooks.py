@@ -144,6 +144,7 @@ def test_a_painted_mask_outlives_a_killed_kernel_in_lab(harness: ModuleType, chr
     assert (box.name, box.bounds) == ("edge", pytest.approx((0.2, 0.3, 0.7, 0.6), abs=0.01))
 
 
+@pytest.mark.slow
 def test_masks_are_painted_in_notebook_7_and_in_place_of_a_review(
     harness: ModuleType, chromium: Any, tmp_path: Path
 ) -> None:

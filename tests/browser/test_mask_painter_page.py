@@ -492,6 +492,7 @@ def test_a_stroke_costs_what_it_touches(opened: Any, tmp_path: Path, side: int) 
     assert np.array_equal(MaskPainter(page.painter.manifest, TYPES).mask().ids, page.painter.mask().ids)
 
 
+@pytest.mark.slow
 def test_thirty_masks_in_one_session(opened: Any, tmp_path: Path) -> None:
     entries = []
     for number in range(30):

@@ -92,6 +92,7 @@ def test_a_false_negative_is_fixed_a_threshold_kept_and_no_cell_touched(
         assert {"image/png", "text/plain", "application/vnd.jupyter.widget-view+json"} <= set(output)
 
 
+@pytest.mark.slow
 def test_a_page_for_others_labels_and_reviews(
     harness: ModuleType, chromium: Any, model: vt.Model, tmp_path: Path
 ) -> None:
@@ -145,6 +146,7 @@ model.predict(faulty[0]).show(faulty[0])
 """
 
 
+@pytest.mark.slow
 def test_masks_painted_with_the_mouse_train_a_model(
     harness: ModuleType, lookout_rules: ModuleType, chromium: Any, tmp_path: Path
 ) -> None:
@@ -205,6 +207,7 @@ labeler
 """
 
 
+@pytest.mark.slow
 def test_boxes_are_drawn_with_the_mouse_in_notebook_7(harness: ModuleType, chromium: Any, tmp_path: Path) -> None:
     with harness.notebook("notebook", chromium, tmp_path, [BOX, "labeler.manifest"], height=1200) as notebook:
         page = notebook.page

@@ -281,6 +281,8 @@ def test_over_tls(opened, pair, tmp_path, monkeypatch):
             monkeypatch.delenv(name, raising=False)
         made = client.create_project({"displayName": "a", "compartmentId": "c"}).data
         assert [one.id for one in client.list_projects(display_name="a").data.items] == [made.id]
+        ending = time.monotonic()
+    assert time.monotonic() - ending < 15, "a client that keeps its connection holds up nobody"
 
 
 def test_a_page_in_a_browser_cannot_ask(server):

@@ -84,7 +84,7 @@ def test_openvino_answers_as_onnxruntime_does(made, testing, tmp_path):
 
 def test_an_engine_that_nobody_knows_is_told(model, tmp_path):
     folder = model.save(tmp_path / "m")
-    with pytest.raises(ValueError, match="no engine 'abacus'; there are: onnxruntime, openvino"):
+    with pytest.raises(ValueError, match="no engine 'abacus'; there are: onnxruntime, cuda, openvino"):
         Runtime.load(folder, 1, "abacus")
     info = json.loads((folder / "model.json").read_text("utf-8"))
-    assert list(ENGINES) == ["onnxruntime", "openvino"] and info["format"] == 2
+    assert list(ENGINES) == ["onnxruntime", "cuda", "openvino"] and info["format"] == 2

@@ -42,6 +42,7 @@ INFO: dict[str, Any] = {
             {"name": "all features", "f1": 0.5, "log_loss": 0.7, "tied_with_best": False},
         ],
     },
+    "held_out": {"normal": [30], "anomaly": [13]},
     "metric": "f1",
     "preset": "fast",
     "seed": 1234,

@@ -44,7 +44,7 @@ def zipped(exported, tmp_path_factory) -> Path:
 
 def run(place: Path, *words: str, **more) -> tuple[int, list[dict], str]:
     done = subprocess.run(
-        [sys.executable, str(place), *words], check=False, capture_output=True, text=True, timeout=120, **more
+        [sys.executable, "-B", str(place), *words], check=False, capture_output=True, text=True, timeout=120, **more
     )
     lines = done.stdout.splitlines()
     return done.returncode, [json.loads(line) for line in lines if line.startswith("{")], done.stdout + done.stderr
@@ -188,7 +188,7 @@ def test_the_figures_of_a_replay_are_those_of_the_gate(exported, model):
 def serving(place: Path, *words: str, python: str | Path = sys.executable):
     """Run a package's server; yield its port and its process."""
     process = subprocess.Popen(
-        [str(python), str(place), "serve", "--port", "0", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [str(python), "-B", str(place), "serve", "--port", "0", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
     try:

@@ -42,6 +42,8 @@ _LOG = logging.getLogger(__name__)
 GRACE = 30
 """Seconds that requests have to end when the server is stopped."""
 _HEAD_SECONDS = 20.0
+_GOODBYE = 1.0
+"""Seconds that a client of TLS has to end its side, when the server ends."""
 _HEAD_BYTES = 256 * 1024
 """Of a request's line and headers: 200 tag keys of 128 letters that are not ASCII."""
 _IMAGES = 64
@@ -349,6 +351,16 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.transport.is_closing():
+            self.loop.call_later(_GOODBYE, self._leave)
+
+    def _leave(self) -> None:
+        """Wait no longer for a client's goodbye, which TLS has and few clients say."""
+        if not self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     def _is_waiting(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
