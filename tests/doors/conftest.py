@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,20 @@ def server(opened: Workspace) -> Iterator[Server]:
 def facts(opened: Workspace) -> dict[str, Any]:
     """Give what the scenario needs to know."""
     return fill(opened)
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[str, str]:
+    """Give files of a certificate for this machine and its private key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    certificate, private = str(tmp_path / "c.pem"), str(tmp_path / "k.pem")
+    make = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", certificate, "-keyout", private,
+    ]  # fmt: skip
+    subprocess.run(make, check=True, capture_output=True)
+    return certificate, private
 
 
 def written(folder: Path, facts: dict[str, Any]) -> Path:

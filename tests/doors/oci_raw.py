@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
+from tests.doors.raw import Sender
 from vision_toolkit.services.oci import OciVision
 from vision_toolkit.services.oci.later import LATER
 
@@ -35,11 +35,8 @@ class Answer:
         self.has_next_page = self.next_page is not None
 
 
-class Raw:
+class Raw(Sender):
     """Methods named as the SDK's; arguments go where the operation says."""
-
-    def __init__(self, url: str) -> None:
-        self.url = urlsplit(url)
 
     def __getattr__(self, name: str) -> Any:
         if name in LATER:
@@ -74,18 +71,6 @@ class Raw:
         if status >= 300:
             raise Refused(status, told, json.loads(data))
         return Answer(status, told, data)
-
-    def send(
-        self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None
-    ) -> tuple[int, dict[str, str], bytes]:
-        """Send one request and return status, headers and body."""
-        connection = http.client.HTTPConnection(str(self.url.hostname), self.url.port, timeout=60)
-        try:
-            connection.request(method, target, body or None, headers or {})
-            answer = connection.getresponse()
-            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
-        finally:
-            connection.close()
 
 
 def objects(value: Any, name: str = "") -> Any:

@@ -22,11 +22,27 @@ class Refused(Exception):
         self.response = {"Error": {"Code": body["__type"], "Message": body["Message"]}, **body}
 
 
-class Raw:
-    """Methods named as boto3's; arguments go where the operation says."""
+class Sender:
+    """Send requests to a server, whatever service they are for."""
 
     def __init__(self, url: str) -> None:
         self.url = urlsplit(url)
+
+    def send(
+        self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send one request and return status, headers and body."""
+        connection = http.client.HTTPConnection(str(self.url.hostname), self.url.port, timeout=60)
+        try:
+            connection.request(method, target, body or None, headers or {})
+            answer = connection.getresponse()
+            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+
+class Raw(Sender):
+    """Methods named as boto3's; arguments go where the operation says."""
 
     def __getattr__(self, name: str) -> Any:
         operation = LookoutVision.operations().get(name)
@@ -62,18 +78,6 @@ class Raw:
         if status >= 300:
             raise Refused(status, told, answer)
         return answer
-
-    def send(
-        self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None
-    ) -> tuple[int, dict[str, str], bytes]:
-        """Send one request and return status, headers and body."""
-        connection = http.client.HTTPConnection(str(self.url.hostname), self.url.port, timeout=60)
-        try:
-            connection.request(method, target, body or None, headers or {})
-            answer = connection.getresponse()
-            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
-        finally:
-            connection.close()
 
 
 def text(value: Any) -> str:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from shutil import which
 from typing import Any
 
 import oci
@@ -263,16 +262,9 @@ def test_an_address_that_others_reach_asks_for_signatures(opened, pair):
         assert client.list_projects().data.items == []
 
 
-def test_over_tls(opened, pair, tmp_path, monkeypatch):
-    if which("openssl") is None:
-        pytest.skip("needs openssl")
+def test_over_tls(opened, pair, certified, monkeypatch):
     private, public = pair
-    certificate, secret = str(tmp_path / "c.pem"), str(tmp_path / "k.pem")
-    make = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", certificate, "-keyout", secret,
-    ]  # fmt: skip
-    subprocess.run(make, check=True, capture_output=True)
+    certificate, secret = certified
     with Server(opened, port=0, certificate=certificate, private_key=secret) as server:
         server.keys.add(public.read_text())
         client = server.oci_client(key_file=private)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import subprocess
 import urllib.request
-from shutil import which
 
 import boto3
 import pytest
@@ -144,15 +142,14 @@ def test_boto3s_default_session_is_taught_too(server, monkeypatch, tmp_path):
     assert boto3.client("lookoutvision").can_paginate("list_models")
 
 
-def test_tls_by_files(opened, tmp_path):
-    if which("openssl") is None:
-        pytest.skip("needs openssl")
-    certificate, private = str(tmp_path / "c.pem"), str(tmp_path / "k.pem")
-    make = [
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", certificate, "-keyout", private,
-    ]  # fmt: skip
-    subprocess.run(make, check=True, capture_output=True)
+def test_limits_come_before_signatures(server):
+    server.keys.create()
+    assert Raw(server.url).send("POST", PROJECTS, b" " * (2 * 1024 * 1024))[0] == 413
+    assert Raw(server.url).send("POST", PROJECTS, b" ")[0] == 403
+
+
+def test_tls_by_files(opened, certified):
+    certificate, private = certified
     with Server(opened, port=0, certificate=certificate, private_key=private) as server:
         assert server.url.startswith("https://127.0.0.1:")
         assert server.client(verify=certificate).list_projects()["Projects"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 import shutil
@@ -172,15 +173,19 @@ def test_the_steps_of_a_recipe_run(delivered, tmp_path):
 
 
 def test_the_unit_is_one_that_systemd_takes(exported, tmp_path):
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        pytest.skip("needs systemd-analyze")
     text = (exported.path / "inspection.service").read_text("utf-8")
     assert "/opt/inspection/venv/bin/python -B /opt/inspection/package serve" in text
     unit = tmp_path / "inspection.service"
     unit.write_text(text.replace("/opt/inspection/venv/bin/python", sys.executable), "utf-8")
-    done = subprocess.run([program, "verify", unit], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0 and "inspection.service" not in done.stderr, done.stderr
+    read = configparser.ConfigParser(interpolation=None, strict=True)
+    read.optionxform = str
+    read.read(unit)
+    assert read["Service"]["ExecStart"].split()[0] == sys.executable
+    assert read["Install"]["WantedBy"] == "multi-user.target"
+    program = shutil.which("systemd-analyze")
+    if program is not None:  # the judge itself, on machines that have it
+        done = subprocess.run([program, "verify", unit], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0 and "inspection.service" not in done.stderr, done.stderr
 
 
 def test_the_container_is_made_only_of_what_the_package_holds(exported):

@@ -1,9 +1,9 @@
 """The codec between HTTP and :meth:`Service.call`: one listener for every service, its routes made from the operations.
 
-A request passes, in this order: who asks, limits, signature, route, check, once, the method. Whatever goes wrong is
-answered in the form of the service whose path it is, as JSON: never a page, never 500 for a fault of the client, never
-200 with half an answer. Only the limits and what a signature says of itself are looked at before the body has come; the
-rest happens in a thread, so that nothing keeps others waiting.
+A request passes, in this order: limits, signature, route, check, once, the method. Whatever goes wrong is answered in
+the form of the service whose path it is, as JSON: never a page, never 500 for a fault of the client, never 200 with
+half an answer. Only the limits and what a signature says of itself are looked at before the body has come; the rest
+happens in a thread, so that nothing keeps others waiting.
 """
 
 from __future__ import annotations
@@ -177,8 +177,9 @@ class HttpApp:
             routes = next(routes for routes, front in self._fronts if front is request.front)
             found = routes.find(request.message.method, request.message.path)
             request.operation = found.operation
+            if found.operation is not None:  # else the front may know better what to say than that it is too long
+                body.check_length(limit_of(found.operation, self.limits))
             judge = request.front.begin(request.message, found.operation)
-            body.check_length(limit_of(found.operation, self.limits))
             data = await body.read(limit_of(found.operation, self.limits))
             request.taken = len(data)
             return await self._in_thread(request, lambda: self._work(request, found, judge, data))
